@@ -1,0 +1,209 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// SetRegion founds the region, or raises its epoch.
+func (x *Txn) SetRegion(r Region) { x.t.region = r }
+
+// PutNode inserts or updates a node by ID and returns its row. n.Key is ignored.
+func (x *Txn) PutNode(n Node, index uint64) *Node {
+	if old := x.NodeByID(n.ID); old != nil {
+		n.Key, n.CreateIndex = old.Key, old.CreateIndex
+	} else {
+		n.Key, n.CreateIndex = x.t.nextNode, index
+		x.t.nextNode++
+		x.t.nodeIDs.Set(uuidEntry{n.ID, uint64(n.Key)})
+	}
+	n.ModifyIndex = index
+	x.t.nodes.Set(&n)
+	x.touchNode(n.Key)
+	return &n
+}
+
+func (x *Txn) touchNode(k NodeKey) {
+	x.touched.tables[TableNodes] = true
+	x.touched.row(TableNodes, uint64(k))
+}
+
+// PutJob inserts or updates a job by namespace and ID and returns its row.
+// j.Key must be zero for a new job, and then NextJobKey tells the key its
+// versions must carry.
+func (x *Txn) PutJob(j Job, index uint64) *Job {
+	if old := x.JobByID(j.Namespace, j.ID); old != nil {
+		j.Key, j.CreateIndex = old.Key, old.CreateIndex
+	} else {
+		j.Key, j.CreateIndex = x.t.nextJob, index
+		x.t.nextJob++
+		x.t.jobNames.Set(jobEntry{jobName{j.Namespace, j.ID}, j.Key})
+	}
+	j.ModifyIndex = index
+	if len(j.Versions) > JobVersionsMax {
+		j.Versions = j.Versions[:JobVersionsMax:JobVersionsMax]
+	}
+	x.t.jobs.Set(&j)
+	x.touchJob(j.Key)
+	return &j
+}
+
+// NextJobKey is the key the next new job gets.
+func (x *Txn) NextJobKey() JobKey { return x.t.nextJob }
+
+// DeleteJob removes a job's row. Its allocations keep their versions.
+func (x *Txn) DeleteJob(j *Job) {
+	x.t.jobs.Delete(j)
+	x.t.jobNames.Delete(jobEntry{jobName: jobName{j.Namespace, j.ID}})
+	x.touchJob(j.Key)
+}
+
+func (x *Txn) touchJob(k JobKey) {
+	x.touched.tables[TableJobs] = true
+	x.touched.row(TableJobs, uint64(k))
+}
+
+// PutEval inserts or updates an evaluation by ID and returns its row.
+func (x *Txn) PutEval(e Eval, index uint64) *Eval {
+	if old := x.Eval(e.ID); old != nil {
+		e.Key, e.CreateIndex, e.CreateTime = old.Key, old.CreateIndex, old.CreateTime
+	} else {
+		e.Key, e.CreateIndex = x.t.nextEval, index
+		x.t.nextEval++
+		x.t.evalIDs.Set(uuidEntry{e.ID, uint64(e.Key)})
+		x.t.evalsByJob.Set(evalEntry{jobName{e.Namespace, e.Job}, e.Key})
+	}
+	e.ModifyIndex = index
+	x.t.evals.Set(&e)
+	if e.Ended() {
+		x.t.openEvals.Delete(e.Key)
+	} else {
+		x.t.openEvals.Set(e.Key)
+	}
+	x.touched.tables[TableEvals] = true
+	if job := x.JobByID(e.Namespace, e.Job); job != nil {
+		x.touched.row(TableEvals, uint64(job.Key))
+	}
+	return &e
+}
+
+// InsertAllocs adds new allocations, whose Key it sets, in order. All indexes are
+// written in one sorted pass each, which is what makes a plan of a thousand
+// cheap: keys rise, so the main tree and the job's index append at one place.
+func (x *Txn) InsertAllocs(rows []*Alloc, index uint64) error {
+	for _, a := range rows {
+		if x.AllocByID(a.ID) != nil {
+			return fmt.Errorf("allocation %s exists already", a.ID)
+		}
+		a.Key = x.t.nextAlloc
+		x.t.nextAlloc++
+		a.CreateIndex, a.ModifyIndex, a.DesiredIndex = index, index, index
+		x.t.allocs.Set(a)
+		x.t.allocIDs.Set(uuidEntry{a.ID, uint64(a.Key)})
+		x.t.allocsByNode.Set(pair{uint32(a.Node), uint64(a.Key)})
+		x.t.allocsByJob.Set(pair{uint32(a.Version.Job), uint64(a.Key)})
+		if a.Holds() {
+			x.addUsage(a.Node, a.Ask(), 1)
+		}
+		x.touchAlloc(a)
+	}
+	return nil
+}
+
+// UpdateAlloc replaces a row with a changed copy of it and keeps the sums right.
+// A change of what the device is told must also set DesiredIndex.
+func (x *Txn) UpdateAlloc(old *Alloc, changed Alloc, index uint64) {
+	changed.ModifyIndex = index
+	if old.Holds() {
+		x.addUsage(old.Node, old.Ask(), -1)
+	}
+	if changed.Holds() {
+		x.addUsage(changed.Node, changed.Ask(), 1)
+	} else if old.Holds() {
+		x.freed(old.Node, index)
+	}
+	x.t.allocs.Set(&changed)
+	x.touchAlloc(&changed)
+}
+
+func (x *Txn) addUsage(k NodeKey, a fleet.Ask, sign int64) {
+	x.t.usage.Set(usageEntry{k, x.Usage(k).add(a, sign)})
+}
+
+// freed notes that the node can take more since index, which is what wakes
+// blocked evaluations.
+func (x *Txn) freed(k NodeKey, index uint64) {
+	n := x.Node(k)
+	if n == nil || n.CapacityAt == index {
+		return
+	}
+	c := *n
+	c.CapacityAt = index
+	x.t.nodes.Set(&c)
+}
+
+func (x *Txn) touchAlloc(a *Alloc) {
+	x.touched.tables[TableAllocs] = true
+	if a.DesiredIndex == a.ModifyIndex {
+		x.touched.row(TableNodeAllocs, uint64(a.Node))
+	}
+	x.touched.row(TableJobAllocs, uint64(a.Version.Job))
+}
+
+// PutModule records a module the region holds.
+func (x *Txn) PutModule(m fleet.Module) {
+	x.t.modules.Set(m)
+	x.touched.tables[TableModules] = true
+}
+
+// PutInvite records an invite.
+func (x *Txn) PutInvite(i fleet.Invite) {
+	x.t.invites.Set(i)
+	x.touched.tables[TableInvites] = true
+}
+
+// DeleteInvite removes an invite.
+func (x *Txn) DeleteInvite(hash string) {
+	x.t.invites.Delete(fleet.Invite{TokenHash: hash})
+	x.touched.tables[TableInvites] = true
+}
+
+// SetObserved merges what a device reported into a row's copy. It reports false
+// when nothing changed, so that a repeated report costs no write.
+func SetObserved(a Alloc, s *wire.AllocStatus, at int64) (Alloc, bool, error) {
+	o, err := ParseObserved(s.Status)
+	if err != nil {
+		return a, false, err
+	}
+	d := AllocDetail{}
+	if a.Detail != nil {
+		d = *a.Detail
+	}
+	if a.Observed == o && d.Description == s.Description && tasksEqual(d.Tasks, s.Tasks) {
+		return a, false, nil
+	}
+	d.Description, d.Tasks = s.Description, s.Tasks
+	a.Observed, a.Detail, a.ModifyTime = o, &d, at
+	return a, true, nil
+}
+
+func tasksEqual(a, b []wire.TaskStatus) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := &a[i], &b[i]
+		if x.Name != y.Name || x.State != y.State || x.Failed != y.Failed || x.Restarts != y.Restarts ||
+			x.StartedAt != y.StartedAt || x.FinishedAt != y.FinishedAt || len(x.Events) != len(y.Events) {
+			return false
+		}
+		for k := range x.Events {
+			if x.Events[k].Code != y.Events[k].Code || x.Events[k].Time != y.Events[k].Time {
+				return false
+			}
+		}
+	}
+	return true
+}

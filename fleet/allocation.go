@@ -1,0 +1,124 @@
+package fleet
+
+// Desired statuses of an allocation: what the region wants.
+const (
+	DesiredRun   = "run"
+	DesiredStop  = "stop"
+	DesiredEvict = "evict"
+)
+
+// Client statuses of an allocation: what its device observed.
+const (
+	ClientPending  = "pending"
+	ClientRunning  = "running"
+	ClientComplete = "complete"
+	ClientFailed   = "failed"
+	ClientLost     = "lost"
+	ClientUnknown  = "unknown" // the device is unreachable
+)
+
+// ClientTerminal reports whether a client status is final.
+func ClientTerminal(status string) bool {
+	return status == ClientComplete || status == ClientFailed || status == ClientLost
+}
+
+// Allocation is a group bound to a node, as the API shows it. It is assembled
+// on read; the region stores a compact row.
+type Allocation struct {
+	ID                 AllocID
+	Namespace          string
+	EvalID             EvalID
+	Name               string // job.group[index]
+	NodeID             NodeID
+	NodeName           string
+	JobID              JobID
+	JobVersion         uint64
+	Job                *Job `json:",omitempty"`
+	TaskGroup          string
+	AllocatedResources *AllocatedResources `json:",omitempty"`
+	Metrics            *AllocMetric        `json:",omitempty"`
+	DesiredStatus      string
+	DesiredDescription string
+	ClientStatus       string
+	ClientDescription  string
+	TaskStates         map[string]*TaskState
+	PreviousAllocation AllocID            `json:",omitempty"`
+	NextAllocation     AllocID            `json:",omitempty"`
+	FollowupEvalID     EvalID             `json:",omitempty"`
+	RescheduleTracker  *RescheduleTracker `json:",omitempty"`
+	CreateIndex        uint64
+	ModifyIndex        uint64
+	AllocModifyIndex   uint64
+	CreateTime         int64 // Unix nanoseconds
+	ModifyTime         int64 // Unix nanoseconds
+}
+
+// RescheduleTracker is the history of an allocation that replaces others.
+type RescheduleTracker struct{ Events []ReschedulePast }
+
+// AllocatedResources is what each task of an allocation was given.
+type AllocatedResources struct {
+	Tasks map[string]AllocatedTask
+}
+
+// AllocatedTask is what one task was given.
+type AllocatedTask struct {
+	CPU    NodeCPU `json:"Cpu"`
+	Memory NodeMemory
+}
+
+// Resources lists what each task of g is given. Canonicalize must have run.
+func (g *TaskGroup) Resources() *AllocatedResources {
+	out := &AllocatedResources{Tasks: make(map[string]AllocatedTask, len(g.Tasks))}
+	for i := range g.Tasks {
+		t := &g.Tasks[i]
+		out.Tasks[t.Name] = AllocatedTask{
+			CPU:    NodeCPU{CPUShares: int64(Or(t.Resources.CPU, 0))},
+			Memory: NodeMemory{MemoryMB: int64(Or(t.Resources.MemoryMB, 0))},
+		}
+	}
+	return out
+}
+
+// AllocationListStub is the short form of an allocation in lists.
+type AllocationListStub struct {
+	ID                 AllocID
+	EvalID             EvalID
+	Name               string
+	Namespace          string
+	NodeID             NodeID
+	NodeName           string
+	JobID              JobID
+	JobType            string
+	JobVersion         uint64
+	TaskGroup          string
+	AllocatedResources *AllocatedResources `json:",omitempty"`
+	DesiredStatus      string
+	DesiredDescription string
+	ClientStatus       string
+	ClientDescription  string
+	TaskStates         map[string]*TaskState
+	FollowupEvalID     EvalID             `json:",omitempty"`
+	RescheduleTracker  *RescheduleTracker `json:",omitempty"`
+	CreateIndex        uint64
+	ModifyIndex        uint64
+	CreateTime         int64
+	ModifyTime         int64
+}
+
+// Stub returns the short form of a.
+func (a *Allocation) Stub() AllocationListStub {
+	s := AllocationListStub{
+		ID: a.ID, EvalID: a.EvalID, Name: a.Name, Namespace: a.Namespace, NodeID: a.NodeID, NodeName: a.NodeName,
+		JobID: a.JobID, JobVersion: a.JobVersion, TaskGroup: a.TaskGroup,
+		AllocatedResources: a.AllocatedResources,
+		DesiredStatus:      a.DesiredStatus, DesiredDescription: a.DesiredDescription,
+		ClientStatus: a.ClientStatus, ClientDescription: a.ClientDescription, TaskStates: a.TaskStates,
+		FollowupEvalID: a.FollowupEvalID, RescheduleTracker: a.RescheduleTracker,
+		CreateIndex: a.CreateIndex, ModifyIndex: a.ModifyIndex, CreateTime: a.CreateTime, ModifyTime: a.ModifyTime,
+	}
+	if a.Job != nil {
+		s.JobType = a.Job.Type
+	}
+	return s
+}

@@ -1,0 +1,58 @@
+package fleet
+
+import "encoding/json"
+
+// TaskGroup is the unit of placement: its tasks run together on one node.
+type TaskGroup struct {
+	Name             string            `hcl:",label" change:"none"`
+	Count            *int              `hcl:"count" change:"inplace"`
+	Constraints      []Constraint      `hcl:"constraint,block" change:"inplace"`
+	Tasks            []Task            `hcl:"task,block" change:"none"` // compared task by task
+	RestartPolicy    *RestartPolicy    `hcl:"restart,block" change:"inplace"`
+	ReschedulePolicy *ReschedulePolicy `hcl:"reschedule,block" change:"inplace"`
+	Meta             map[string]string `hcl:"meta,map" change:"restart"`
+
+	GroupUncarried `change:"inplace"`
+}
+
+// Task returns the task of that name, or nil.
+func (g *TaskGroup) Task(name string) *Task {
+	for i := range g.Tasks {
+		if g.Tasks[i].Name == name {
+			return &g.Tasks[i]
+		}
+	}
+	return nil
+}
+
+// Ask is what one allocation of the group takes from a node: the sum over its
+// tasks. Canonicalize must have run.
+func (g *TaskGroup) Ask() Ask {
+	var a Ask
+	for i := range g.Tasks {
+		if r := g.Tasks[i].Resources; r != nil {
+			a.CPU += int64(Or(r.CPU, 0))
+			a.MemoryMB += int64(Or(r.MemoryMB, 0))
+		}
+	}
+	return a
+}
+
+// GroupUncarried are group fields of the public API not carried out yet.
+type GroupUncarried struct {
+	Affinities                json.RawMessage `json:",omitempty" hcl:"affinity,json"`
+	Spreads                   json.RawMessage `json:",omitempty" hcl:"spread,json"`
+	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
+	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
+	Volumes                   json.RawMessage `json:",omitempty" hcl:"volume,json"`
+	Update                    json.RawMessage `json:",omitempty" hcl:"update,json"`
+	Migrate                   json.RawMessage `json:",omitempty" hcl:"migrate,json"`
+	EphemeralDisk             json.RawMessage `json:",omitempty" hcl:"ephemeral_disk,json"`
+	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
+	Disconnect                json.RawMessage `json:",omitempty" hcl:"disconnect,json"`
+	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`
+	ShutdownDelay             json.RawMessage `json:",omitempty" hcl:"shutdown_delay,json"`
+	StopAfterClientDisconnect json.RawMessage `json:",omitempty" hcl:"stop_after_client_disconnect,json"`
+	MaxClientDisconnect       json.RawMessage `json:",omitempty" hcl:"max_client_disconnect,json"`
+	PreventRescheduleOnLost   json.RawMessage `json:",omitempty" hcl:"prevent_reschedule_on_lost,json"`
+}

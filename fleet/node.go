@@ -1,0 +1,154 @@
+package fleet
+
+// Link states of a node: what the region knows about the device's link.
+type LinkState string
+
+const (
+	LinkOnline      LinkState = "online"      // linked, beats arrive in time
+	LinkLate        LinkState = "late"        // linked, a beat is overdue
+	LinkUnreachable LinkState = "unreachable" // no link; may come back
+	LinkLost        LinkState = "lost"        // gone for longer than the limit: its work is replaced elsewhere
+)
+
+// Node statuses of the public API.
+const (
+	NodeStatusInit         = "initializing"
+	NodeStatusReady        = "ready"
+	NodeStatusDown         = "down"
+	NodeStatusDisconnected = "disconnected"
+)
+
+// Scheduling eligibility of a node.
+const (
+	NodeEligible   = "eligible"
+	NodeIneligible = "ineligible"
+)
+
+// APIStatus is the public API's word for a link state.
+func (s LinkState) APIStatus() string {
+	switch s {
+	case LinkOnline, LinkLate:
+		return NodeStatusReady
+	case LinkUnreachable:
+		return NodeStatusDisconnected
+	case LinkLost:
+		return NodeStatusDown
+	}
+	return NodeStatusInit
+}
+
+// Limits of what a device may report about itself.
+const (
+	NodeAttributesMax     = 512
+	NodeAttributeBytesMax = 1 << 10
+	NodeSpecBytesMax      = 256 << 10
+)
+
+// Node is a device: what its agent reports, and what the region knows of it.
+type Node struct {
+	ID            NodeID
+	Name          string
+	Datacenter    string
+	NodeClass     string            `json:",omitempty"`
+	NodePool      string            `json:",omitempty"`
+	Attributes    map[string]string // ${attr.…}
+	Meta          map[string]string // ${meta.…}
+	Drivers       map[string]DriverInfo
+	NodeResources NodeResources
+	// ReservedResources are kept free for the device itself.
+	ReservedResources NodeReserved
+	Version           string `json:",omitempty"` // of the agent
+
+	NodeBookkeeping
+}
+
+// NodeBookkeeping is what the region writes beside a node.
+type NodeBookkeeping struct {
+	Status                string
+	StatusDescription     string
+	LinkState             LinkState
+	SchedulingEligibility string
+	StatusUpdatedAt       int64  // Unix seconds, as in the public API
+	LastSeenAt            int64  `json:",omitempty"` // Unix nanoseconds of the last state change seen on the link
+	RemoteAddr            string `json:",omitempty"`
+	CreateIndex           uint64
+	ModifyIndex           uint64
+}
+
+// Spec returns a copy of n with only what the agent reports.
+func (n *Node) Spec() *Node {
+	c := *n
+	c.NodeBookkeeping = NodeBookkeeping{}
+	return &c
+}
+
+// Capacity is what allocations may take: all resources less the reserve.
+func (n *Node) Capacity() Ask {
+	return Ask{
+		CPU:      max(0, n.NodeResources.CPU.CPUShares-n.ReservedResources.CPU.CPUShares),
+		MemoryMB: max(0, n.NodeResources.Memory.MemoryMB-n.ReservedResources.Memory.MemoryMB),
+	}
+}
+
+// DriverInfo is the state of one driver on a node.
+type DriverInfo struct {
+	Detected          bool
+	Healthy           bool
+	HealthDescription string
+	Attributes        map[string]string `json:",omitempty"`
+}
+
+// NodeResources is what the device has.
+type NodeResources struct {
+	CPU    NodeCPU `json:"Cpu"`
+	Memory NodeMemory
+	Disk   NodeDisk
+}
+
+// NodeReserved is what the device keeps for itself.
+type NodeReserved struct {
+	CPU    NodeCPU `json:"Cpu"`
+	Memory NodeMemory
+	Disk   NodeDisk
+}
+
+// NodeCPU counts MHz over all cores.
+type NodeCPU struct {
+	CPUShares     int64 `json:"CpuShares"`
+	TotalCPUCores int   `json:"TotalCpuCores,omitempty"`
+}
+
+// NodeMemory is in MiB.
+type NodeMemory struct{ MemoryMB int64 }
+
+// NodeDisk is in MiB.
+type NodeDisk struct{ DiskMB int64 }
+
+// NodeListStub is the short form of a node in lists.
+type NodeListStub struct {
+	ID                    NodeID
+	Name                  string
+	Datacenter            string
+	NodeClass             string
+	NodePool              string
+	Version               string
+	Status                string
+	StatusDescription     string
+	LinkState             LinkState
+	SchedulingEligibility string
+	Address               string
+	Drivers               map[string]DriverInfo
+	NodeResources         *NodeResources `json:",omitempty"`
+	CreateIndex           uint64
+	ModifyIndex           uint64
+}
+
+// Stub returns the short form of n.
+func (n *Node) Stub() NodeListStub {
+	return NodeListStub{
+		ID: n.ID, Name: n.Name, Datacenter: n.Datacenter, NodeClass: n.NodeClass, NodePool: n.NodePool,
+		Version: n.Version, Status: n.Status, StatusDescription: n.StatusDescription, LinkState: n.LinkState,
+		SchedulingEligibility: n.SchedulingEligibility, Address: n.RemoteAddr, Drivers: n.Drivers,
+		NodeResources: &n.NodeResources, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
+	}
+}

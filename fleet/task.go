@@ -1,0 +1,79 @@
+package fleet
+
+import "encoding/json"
+
+// Task is one program of a group.
+type Task struct {
+	Name        string            `hcl:",label" change:"none"`
+	Driver      string            `hcl:"driver" change:"restart"`
+	Config      json.RawMessage   `hcl:"config,json" change:"restart"` // decoded strictly by the driver's schema
+	Env         map[string]string `hcl:"env,map" change:"restart"`
+	Resources   *Resources        `hcl:"resources,block" change:"restart"`
+	Constraints []Constraint      `hcl:"constraint,block" change:"inplace"`
+	// RestartPolicy overrides the group's.
+	RestartPolicy *RestartPolicy    `hcl:"restart,block" change:"inplace"`
+	Meta          map[string]string `hcl:"meta,map" change:"restart"`
+	KillTimeout   *Duration         `hcl:"kill_timeout" change:"inplace"`
+	KillSignal    string            `json:",omitempty" hcl:"kill_signal" change:"inplace"`
+	LogConfig     *LogConfig        `hcl:"logs,block" change:"restart"`
+
+	TaskUncarried `change:"inplace"`
+}
+
+// Resources is what a task asks of its node.
+type Resources struct {
+	CPU      *int `hcl:"cpu" change:"restart"`    // MHz
+	MemoryMB *int `hcl:"memory" change:"restart"` // MiB
+
+	ResourcesUncarried `change:"inplace"`
+}
+
+// Ask is a sum of resources: what an allocation takes, or what a node has.
+type Ask struct {
+	CPU      int64 // MHz
+	MemoryMB int64 // MiB
+}
+
+// LogConfig bounds what a task's output may take on its device.
+type LogConfig struct {
+	MaxFiles      *int `hcl:"max_files" change:"restart"`
+	MaxFileSizeMB *int `hcl:"max_file_size" change:"restart"` // MiB
+
+	Disabled json.RawMessage `json:",omitempty" hcl:"disabled,json" change:"inplace"`
+}
+
+// TaskUncarried are task fields of the public API not carried out yet.
+type TaskUncarried struct {
+	User            json.RawMessage `json:",omitempty" hcl:"user,json"`
+	Lifecycle       json.RawMessage `json:",omitempty" hcl:"lifecycle,json"`
+	Leader          json.RawMessage `json:",omitempty" hcl:"leader,json"`
+	ShutdownDelay   json.RawMessage `json:",omitempty" hcl:"shutdown_delay,json"`
+	Artifacts       json.RawMessage `json:",omitempty" hcl:"artifact,json"`
+	Templates       json.RawMessage `json:",omitempty" hcl:"template,json"`
+	Vault           json.RawMessage `json:",omitempty" hcl:"vault,json"`
+	Consul          json.RawMessage `json:",omitempty" hcl:"consul,json"`
+	Identity        json.RawMessage `json:",omitempty" hcl:"identity,json"`
+	Identities      json.RawMessage `json:",omitempty"`
+	Secrets         json.RawMessage `json:",omitempty" hcl:"secret,json"`
+	Services        json.RawMessage `json:",omitempty" hcl:"service,json"`
+	VolumeMounts    json.RawMessage `json:",omitempty" hcl:"volume_mount,json"`
+	CSIPluginConfig json.RawMessage `json:",omitempty" hcl:"csi_plugin,json"`
+	DispatchPayload json.RawMessage `json:",omitempty" hcl:"dispatch_payload,json"`
+	ScalingPolicies json.RawMessage `json:",omitempty" hcl:"scaling,json"`
+	Affinities      json.RawMessage `json:",omitempty" hcl:"affinity,json"`
+	Kind            json.RawMessage `json:",omitempty" hcl:"kind,json"`
+	Schedule        json.RawMessage `json:",omitempty" hcl:"schedule,json"`
+}
+
+// ResourcesUncarried are resource fields of the public API not carried out yet.
+type ResourcesUncarried struct {
+	Cores       json.RawMessage `json:",omitempty" hcl:"cores,json"`
+	MemoryMaxMB json.RawMessage `json:",omitempty" hcl:"memory_max,json"`
+	DiskMB      json.RawMessage `json:",omitempty" hcl:"disk,json"`
+	IOPS        json.RawMessage `json:",omitempty"`
+	Networks    json.RawMessage `json:",omitempty" hcl:"network,json"`
+	Devices     json.RawMessage `json:",omitempty" hcl:"device,json"`
+	NUMA        json.RawMessage `json:",omitempty" hcl:"numa,json"`
+	SecretsMB   json.RawMessage `json:",omitempty" hcl:"secrets,json"`
+	Custom      json.RawMessage `json:",omitempty"`
+}

@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+)
+
+// Verdict is what happens to a field that is understood but not carried out.
+type Verdict int
+
+const (
+	// Warn: the job means the same without it, only less nicely.
+	Warn Verdict = iota
+	// Refuse: leaving it out would change security, data or correctness.
+	Refuse
+)
+
+// Uncarried is one row of the table of fields that are not carried out.
+type Uncarried struct {
+	Verdict Verdict
+	Why     string // what does not happen, and what to do instead
+}
+
+// uncarried has one row for each raw JSON field of the nouns (Task.Config
+// excepted, which its driver reads). A test checks that it is complete.
+var uncarried = map[string]Uncarried{
+	"Job.AllAtOnce":     {Warn, "groups are placed as room is found, not all at once"},
+	"Job.Affinities":    {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
+	"Job.Spreads":       {Warn, "allocations are not spread by attribute; constraint distinct_hosts keeps them on different nodes"},
+	"Job.Update":        {Warn, "a new version replaces all its allocations at once, without waves or health gates"},
+	"Job.Periodic":      {Refuse, "periodic launches are not carried out; the job would run once, now"},
+	"Job.Parameterized": {Refuse, "dispatch is not carried out; the job would run once, now, without its payload"},
+	"Job.Multiregion":   {Refuse, "one job runs in one region; register it in each"},
+	"Job.Migrate":       {Warn, "drains are not carried out"},
+	"Job.Vault":         {Refuse, "tasks would run without their secrets"},
+	"Job.Consul":        {Refuse, "services are not registered in Consul"},
+	"Job.UI":            {Warn, "there is no web page to show it"},
+	"Job.ConsulToken":   {Refuse, "tokens of other systems are not checked"},
+	"Job.VaultToken":    {Refuse, "tokens of other systems are not checked"},
+
+	"Group.Affinities":                {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
+	"Group.Spreads":                   {Warn, "allocations are not spread by attribute; constraint distinct_hosts keeps them on different nodes"},
+	"Group.Networks":                  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
+	"Group.Services":                  {Warn, "services are not registered and their checks do not run"},
+	"Group.Volumes":                   {Refuse, "volumes are not mounted; the task would not find its data"},
+	"Group.Update":                    {Warn, "a new version replaces all its allocations at once, without waves or health gates"},
+	"Group.Migrate":                   {Warn, "drains are not carried out"},
+	"Group.EphemeralDisk":             {Warn, "the allocation folder is neither size-limited nor moved to a replacement"},
+	"Group.Scaling":                   {Warn, "counts change only when the job is registered again"},
+	"Group.Disconnect":                {Warn, "a node that is lost has its work replaced elsewhere, and the device keeps its own running"},
+	"Group.Consul":                    {Refuse, "services are not registered in Consul"},
+	"Group.ShutdownDelay":             {Warn, "tasks are stopped without the delay"},
+	"Group.StopAfterClientDisconnect": {Refuse, "a device keeps its work running while it is cut off"},
+	"Group.MaxClientDisconnect":       {Warn, "work of a lost node is replaced at once"},
+	"Group.PreventRescheduleOnLost":   {Refuse, "work of a lost node is replaced elsewhere"},
+
+	"Task.User":            {Refuse, "tasks run as the agent's user; the job asks for another"},
+	"Task.Lifecycle":       {Refuse, "all tasks of a group start together; hooks and sidecars are not ordered"},
+	"Task.Leader":          {Refuse, "the end of a leader task does not stop the others"},
+	"Task.ShutdownDelay":   {Warn, "the task is stopped without the delay"},
+	"Task.Artifacts":       {Refuse, "artifacts are not downloaded; name the Wasm module in config { module = … }"},
+	"Task.Templates":       {Refuse, "templates are not rendered; the task would not find its configuration"},
+	"Task.Vault":           {Refuse, "the task would run without its secrets"},
+	"Task.Consul":          {Refuse, "services are not registered in Consul"},
+	"Task.Identity":        {Refuse, "workload identities are not issued"},
+	"Task.Identities":      {Refuse, "workload identities are not issued"},
+	"Task.Secrets":         {Refuse, "the task would run without its secrets"},
+	"Task.Services":        {Warn, "services are not registered and their checks do not run"},
+	"Task.VolumeMounts":    {Refuse, "volumes are not mounted; the task would not find its data"},
+	"Task.CSIPluginConfig": {Refuse, "storage plugins are not run"},
+	"Task.DispatchPayload": {Refuse, "dispatch is not carried out"},
+	"Task.ScalingPolicies": {Warn, "resources change only when the job is registered again"},
+	"Task.Affinities":      {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
+	"Task.Kind":            {Refuse, "service-mesh proxies are not run"},
+	"Task.Schedule":        {Refuse, "the task would run outside the times it asks for"},
+
+	"Resources.Cores":       {Refuse, "cores are not reserved; ask for MHz with cpu"},
+	"Resources.MemoryMaxMB": {Warn, "the memory limit is memory itself; nothing above it is allowed"},
+	"Resources.DiskMB":      {Warn, "disk is not reserved"},
+	"Resources.IOPS":        {Warn, "disk operations are not reserved"},
+	"Resources.Networks":    {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
+	"Resources.Devices":     {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
+	"Resources.NUMA":        {Warn, "memory nodes are not chosen"},
+	"Resources.SecretsMB":   {Warn, "there is no secrets folder"},
+	"Resources.Custom":      {Refuse, "custom resources are not reserved"},
+
+	"LogConfig.Disabled": {Warn, "logs are always kept, within max_files and max_file_size"},
+}
+
+// rawFields calls f for each raw JSON field of the struct v points to,
+// embedded structs included.
+func rawFields(v any, f func(name string, raw *json.RawMessage)) {
+	walkRaw(reflect.ValueOf(v).Elem(), f)
+}
+
+func walkRaw(v reflect.Value, f func(string, *json.RawMessage)) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if raw, ok := v.Field(i).Addr().Interface().(*json.RawMessage); ok {
+			f(field.Name, raw)
+		} else if field.Anonymous {
+			walkRaw(v.Field(i), f)
+		}
+	}
+}
+
+// clearEmpty drops raw fields that ask for nothing, which is how clients send
+// what their users did not write.
+func clearEmpty(block any) {
+	rawFields(block, func(_ string, raw *json.RawMessage) {
+		if emptyJSON(*raw) {
+			*raw = nil
+		} else {
+			*raw = canonicalJSON(*raw)
+		}
+	})
+}
+
+// emptyJSON reports whether raw is nothing, null, or the zero of its kind.
+func emptyJSON(raw json.RawMessage) bool {
+	switch string(bytes.TrimSpace(raw)) {
+	case "", "null", "[]", "{}", `""`, "false", "0":
+		return true
+	}
+	return false
+}
+
+// checkUncarried reports each field of the block that asks for something which
+// is not carried out.
+func (c *checker) checkUncarried(noun, path string, block any) {
+	rawFields(block, func(name string, raw *json.RawMessage) {
+		if emptyJSON(*raw) || noun == "Task" && name == "Config" {
+			return
+		}
+		row := uncarried[noun+"."+name]
+		if harmlessDefault(noun+"."+name, *raw) {
+			return
+		}
+		at := strings.TrimPrefix(path+"."+name, ".")
+		msg := strings.TrimSuffix(name, "MB") + " is not carried out: " + row.Why
+		if row.Verdict == Refuse {
+			c.refuse(at, msg, "remove it from the job")
+		} else {
+			c.warn(at, msg)
+		}
+	})
+}
+
+// harmlessDefault recognises blocks that official clients fill in by themselves
+// with values that ask for nothing beyond what Dunlin does anyway.
+func harmlessDefault(name string, raw json.RawMessage) bool {
+	switch name {
+	case "Group.EphemeralDisk":
+		var d struct {
+			Sticky, Migrate bool
+			SizeMB          int
+		}
+		return json.Unmarshal(raw, &d) == nil && !d.Sticky && !d.Migrate && (d.SizeMB == 300 || d.SizeMB == 0)
+	case "Group.Consul", "Task.Consul", "Job.Consul":
+		return allEmpty(raw, "default")
+	}
+	return false
+}
+
+// allEmpty reports whether raw is an object whose values are empty or def.
+func allEmpty(raw json.RawMessage, def string) bool {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(raw, &m) != nil {
+		return false
+	}
+	for _, v := range m {
+		if !emptyJSON(v) && string(v) != `"`+def+`"` {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/codec"
+)
+
+// Limits of one Desired message. A device with more allocations is told in
+// several, the last of which carries the generation.
+const (
+	DesiredAllocsMax = 20_000
+	DesiredJobsMax   = 5_000
+)
+
+// JobKey names one version of a job.
+type JobKey struct {
+	Namespace string
+	ID        fleet.JobID
+	Version   uint64
+}
+
+// String formats k for people.
+func (k JobKey) String() string { return fmt.Sprintf("%s version %d", k.ID, k.Version) }
+
+func (k JobKey) append(b []byte) []byte {
+	return codec.AppendUint(codec.AppendString(codec.AppendString(b, k.Namespace), k.ID), k.Version)
+}
+
+func readJobKey(r *codec.Reader) JobKey {
+	return JobKey{
+		Namespace: r.String("a namespace", fleet.JobIDBytesMax),
+		ID:        fleet.JobID(r.String("a job's ID", fleet.JobIDBytesMax)),
+		Version:   r.Uint(),
+	}
+}
+
+// JobSpec is one version of a job, as canonical JSON.
+type JobSpec struct {
+	Key  JobKey
+	JSON []byte
+}
+
+// DesiredAlloc is what the region wants of one allocation.
+type DesiredAlloc struct {
+	ID         fleet.UUID
+	Job        JobKey
+	Group      string
+	Index      uint32 // of the allocation's name, job.group[index]
+	Stop       bool
+	StopReason string
+	CreateTime int64 // Unix nanoseconds
+}
+
+// Name is the allocation's name: job.group[index].
+func (a *DesiredAlloc) Name() string { return fmt.Sprintf("%s.%s[%d]", a.Job.ID, a.Group, a.Index) }
+
+// Desired is a difference: from the generation the device holds to Gen. When
+// Full is set it is everything, and what the device runs beyond it is an orphan,
+// which keeps running.
+type Desired struct {
+	RegionID fleet.UUID
+	Gen      Generation
+	Full     bool
+	Jobs     []JobSpec // versions that Allocs name and the device may lack
+	Allocs   []DesiredAlloc
+	Forget   []fleet.UUID // ended and reaped in the region: remove their folders
+}
+
+// Type implements [Message].
+func (*Desired) Type() byte { return typeDesired }
+
+// Append implements [Message].
+func (m *Desired) Append(b []byte) []byte {
+	b = m.Gen.append(append(b, m.RegionID[:]...))
+	b = codec.AppendBool(b, m.Full)
+	b = codec.AppendUint(b, uint64(len(m.Jobs)))
+	for _, j := range m.Jobs {
+		b = codec.AppendBytes(j.Key.append(b), j.JSON)
+	}
+	b = codec.AppendUint(b, uint64(len(m.Allocs)))
+	for i := range m.Allocs {
+		b = m.Allocs[i].append(b)
+	}
+	b = codec.AppendUint(b, uint64(len(m.Forget)))
+	for _, id := range m.Forget {
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func (a *DesiredAlloc) append(b []byte) []byte {
+	b = a.Job.append(append(b, a.ID[:]...))
+	b = codec.AppendUint(codec.AppendString(b, a.Group), uint64(a.Index))
+	b = codec.AppendString(codec.AppendBool(b, a.Stop), a.StopReason)
+	return codec.AppendInt(b, a.CreateTime)
+}
+
+// Decode implements [Message].
+func (m *Desired) Decode(r *codec.Reader) {
+	m.RegionID = r.UUID()
+	m.Gen = readGeneration(r)
+	m.Full = r.Bool()
+	m.Jobs, m.Allocs, m.Forget = nil, nil, nil
+	for range r.Count("jobs", DesiredJobsMax, 4) {
+		m.Jobs = append(m.Jobs, JobSpec{Key: readJobKey(r), JSON: r.Bytes("a job", fleet.JobSpecBytesMax)})
+	}
+	for range r.Count("allocations", DesiredAllocsMax, 22) {
+		m.Allocs = append(m.Allocs, readDesiredAlloc(r))
+	}
+	for range r.Count("forgotten allocations", DesiredAllocsMax, 16) {
+		m.Forget = append(m.Forget, r.UUID())
+	}
+}
+
+func readDesiredAlloc(r *codec.Reader) DesiredAlloc {
+	return DesiredAlloc{
+		ID:         r.UUID(),
+		Job:        readJobKey(r),
+		Group:      r.String("a group's name", fleet.JobIDBytesMax),
+		Index:      uint32(r.UintMax("an allocation's index", 1<<31)),
+		Stop:       r.Bool(),
+		StopReason: r.String("a reason", ErrorBytesMax),
+		CreateTime: r.Int(),
+	}
+}
+
+// DesiredAck says that the device has that generation on disk.
+type DesiredAck struct{ Gen Generation }
+
+// Type implements [Message].
+func (*DesiredAck) Type() byte { return typeDesiredAck }
+
+// Append implements [Message].
+func (m *DesiredAck) Append(b []byte) []byte { return m.Gen.append(b) }
+
+// Decode implements [Message].
+func (m *DesiredAck) Decode(r *codec.Reader) { m.Gen = readGeneration(r) }

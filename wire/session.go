@@ -1,0 +1,122 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/codec"
+)
+
+// Header opens every stream.
+type Header struct {
+	Kind Kind
+	Node fleet.UUID // whom the stream speaks for; must be the certificate's node unless it is a gateway's
+}
+
+// Type implements [Message].
+func (*Header) Type() byte { return typeHeader }
+
+// Append implements [Message].
+func (h *Header) Append(b []byte) []byte { return append(append(b, byte(h.Kind)), h.Node[:]...) }
+
+// Decode implements [Message].
+func (h *Header) Decode(r *codec.Reader) {
+	h.Kind = Kind(r.Byte())
+	h.Node = r.UUID()
+	if r.Err() == nil && (h.Kind < KindRegister || h.Kind > KindJoin) {
+		r.Fail(fmt.Errorf("unknown stream kind %d", h.Kind))
+	}
+}
+
+// Generation orders what a device is told. Epoch rises when a region is
+// restored; N is the raft index of the state it was read from.
+type Generation struct {
+	Epoch uint64
+	N     uint64
+}
+
+// Less reports whether g comes before h.
+func (g Generation) Less(h Generation) bool {
+	return g.Epoch < h.Epoch || g.Epoch == h.Epoch && g.N < h.N
+}
+
+// String formats g as "epoch.n".
+func (g Generation) String() string { return fmt.Sprintf("%d.%d", g.Epoch, g.N) }
+
+func (g Generation) append(b []byte) []byte {
+	return codec.AppendUint(codec.AppendUint(b, g.Epoch), g.N)
+}
+
+func readGeneration(r *codec.Reader) Generation { return Generation{Epoch: r.Uint(), N: r.Uint()} }
+
+// Register is the first thing a device says on a new link.
+type Register struct {
+	RegionID fleet.UUID // the region it obeys; zero before its first contact
+	Held     Generation // the newest desired state it has on disk
+	Spec     []byte     // fleet.Node as JSON, what the agent reports
+}
+
+// Type implements [Message].
+func (*Register) Type() byte { return typeRegister }
+
+// Append implements [Message].
+func (m *Register) Append(b []byte) []byte {
+	return codec.AppendBytes(m.Held.append(append(b, m.RegionID[:]...)), m.Spec)
+}
+
+// Decode implements [Message].
+func (m *Register) Decode(r *codec.Reader) {
+	m.RegionID = r.UUID()
+	m.Held = readGeneration(r)
+	m.Spec = r.Bytes("the node's description", fleet.NodeSpecBytesMax)
+}
+
+// Welcome answers Register.
+type Welcome struct {
+	RegionID   fleet.UUID
+	Epoch      uint64
+	ServerTime int64  // Unix nanoseconds
+	BeatEvery  int64  // nanoseconds; the device adds jitter
+	ServerName string // for people
+	Refusal    string // not empty: why the device may not work here; the link then ends
+}
+
+// Type implements [Message].
+func (*Welcome) Type() byte { return typeWelcome }
+
+// Append implements [Message].
+func (m *Welcome) Append(b []byte) []byte {
+	b = codec.AppendUint(append(b, m.RegionID[:]...), m.Epoch)
+	b = codec.AppendInt(codec.AppendInt(b, m.ServerTime), m.BeatEvery)
+	return codec.AppendString(codec.AppendString(b, m.ServerName), m.Refusal)
+}
+
+// Decode implements [Message].
+func (m *Welcome) Decode(r *codec.Reader) {
+	m.RegionID = r.UUID()
+	m.Epoch = r.Uint()
+	m.ServerTime, m.BeatEvery = r.Int(), r.Int()
+	m.ServerName = r.String("the server's name", NameBytesMax)
+	m.Refusal = r.String("the refusal", ErrorBytesMax)
+}
+
+// Beat is a datagram by which a device shows that it lives.
+type Beat struct {
+	Node fleet.UUID
+	Seq  uint64 // rises with each beat of a link
+}
+
+// Type implements [Message].
+func (*Beat) Type() byte { return typeBeat }
+
+// Append implements [Message].
+func (m *Beat) Append(b []byte) []byte { return codec.AppendUint(append(b, m.Node[:]...), m.Seq) }
+
+// Decode implements [Message].
+func (m *Beat) Decode(r *codec.Reader) {
+	m.Node = r.UUID()
+	m.Seq = r.Uint()
+}
+
+// EncodeDatagram returns m without a length, as datagrams carry it.
+func EncodeDatagram(m Message) []byte { return m.Append([]byte{m.Type()}) }
