@@ -1,0 +1,1 @@
+export const greet = (name) => `wing beats of ${name}: ${6 * 7}`;

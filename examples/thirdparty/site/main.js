@@ -1,0 +1,4 @@
+import { greet } from "./greet.js";
+import { unused } from "./unused.js";
+
+console.log(greet("dunlin"));

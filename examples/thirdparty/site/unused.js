@@ -1,0 +1,1 @@
+export const unused = () => "this text must not be in the bundle";

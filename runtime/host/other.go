@@ -1,0 +1,29 @@
+//go:build !linux
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+)
+
+const selfExe = ""
+
+// errPlatform says that tasks cannot run here.
+var errPlatform = fmt.Errorf("running tasks needs Linux, and this is %s; the command line and a server work here", runtime.GOOS)
+
+// Main refuses: subreaper, parent-death signals and /proc are Linux's.
+func Main(context.Context, Options) error { return errPlatform }
+
+func dial(context.Context, string) (net.Conn, error) { return nil, errPlatform }
+
+func launch(context.Context, Options) error { return errPlatform }
+
+func isNoHost(err error) bool { return false }
+
+func hasRecords(string) bool { return false }
+
+// ParseSignal refuses on this platform.
+func ParseSignal(string) (int, error) { return 0, errPlatform }

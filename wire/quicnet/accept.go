@@ -1,0 +1,196 @@
+package quicnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// greeting is the byte with which a server says that it has accepted a link: the version of this convention.
+const greeting = 1
+
+var errBusy = errors.New("too many handshakes in progress")
+
+// attempt is what the endpoint knows of a connection from its first packet on.
+type attempt struct {
+	endpoint *Endpoint
+	finished sync.Once
+	window   budget
+}
+
+type attemptKey struct{}
+
+// admit counts a new connection as a handshake in progress, or refuses it.
+func (e *Endpoint) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	if e.handshakes.Add(1) > HandshakesMax {
+		e.handshakes.Add(-1)
+		return nil, errBusy
+	}
+	a := &attempt{endpoint: e}
+	a.window.limit.Store(initialLinkWindow) // until the protocol is known
+	context.AfterFunc(ctx, a.finish)
+	return context.WithValue(ctx, attemptKey{}, a), nil
+}
+
+func (a *attempt) finish() { a.finished.Do(func() { a.endpoint.handshakes.Add(-1) }) }
+
+// budget holds the receive window of one accepted link within its protocol's profile.
+type budget struct {
+	limit   atomic.Uint64
+	granted atomic.Uint64
+}
+
+// allowIncrease is called inside QUIC's flow control; it may only look at the connection's context.
+func allowIncrease(conn *quic.Conn, delta uint64) bool {
+	a, ok := conn.Context().Value(attemptKey{}).(*attempt)
+	return !ok || a.window.grant(delta)
+}
+
+// grant is called by one connection's flow control, under its lock.
+func (b *budget) grant(delta uint64) bool {
+	if initialLinkWindow+b.granted.Load()+delta > b.limit.Load() {
+		return false
+	}
+	b.granted.Add(delta)
+	return true
+}
+
+// acceptLoop hands finished connections to the queues of their protocols. QUIC drops connections when this loop is slow,
+// so nothing in it waits.
+func (e *Endpoint) acceptLoop() {
+	for {
+		conn, err := e.listener.Accept(context.Background())
+		if err != nil {
+			return // only when the transport is closed
+		}
+		e.acceptOne(conn)
+	}
+}
+
+func (e *Endpoint) acceptOne(conn *quic.Conn) {
+	state := conn.ConnectionState().TLS
+	if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
+		a.finish()
+		a.window.limit.Store(e.options.Profile(state.NegotiatedProtocol).LinkWindow)
+	}
+	l := newLink(conn, state)
+	if state.NegotiatedProtocol != trust.ProtocolJoin {
+		id, err := trust.CertificateIdentity(state.PeerCertificates[0])
+		if err != nil { // the handshake has checked it already
+			refuse(conn, link.CodeRefused, err.Error())
+			return
+		}
+		l.peer = id
+	}
+	q := e.queues[state.NegotiatedProtocol]
+	if q == nil {
+		refuse(conn, link.CodeRefused, "protocol not spoken here")
+		return
+	}
+	if !e.track(l, true) {
+		refuse(conn, link.CodeBusy, "too many links")
+		return
+	}
+	if code, reason := q.offer(l); code != link.CodeDone {
+		l.closeWith(code, reason)
+		return
+	}
+	if err := greet(conn); err != nil {
+		l.closeWith(link.CodeProtocol, "cannot greet: "+err.Error())
+	}
+}
+
+// greet needs no wait: the client allows one stream and far more than one byte on it.
+func greet(conn *quic.Conn) error {
+	s, err := conn.OpenUniStream()
+	if err != nil {
+		return err
+	}
+	if err := s.TryWriteAll([]byte{greeting}); err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// queue holds the accepted links of one protocol.
+type queue struct {
+	links chan *quicLink
+
+	mu   sync.Mutex
+	shut bool
+	done chan struct{}
+}
+
+// offer queues a link, or says why not.
+func (q *queue) offer(l *quicLink) (link.Code, string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.shut {
+		return link.CodeShutdown, "this protocol is closed here"
+	}
+	select {
+	case q.links <- l:
+		return link.CodeDone, ""
+	default:
+		return link.CodeBusy, fmt.Sprintf("%d links wait already", AcceptQueueMax)
+	}
+}
+
+// close refuses further links and those that nobody took.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.shut {
+		return
+	}
+	q.shut = true
+	close(q.done)
+	for {
+		select {
+		case l := <-q.links:
+			l.closeWith(link.CodeShutdown, "this protocol is closed here")
+		default:
+			return
+		}
+	}
+}
+
+// Listener returns the listener of one protocol. All its callers share one queue.
+func (e *Endpoint) Listener(protocol string) (link.Listener, error) {
+	q := e.queues[protocol]
+	if q == nil {
+		return nil, fmt.Errorf("this endpoint does not listen for %q", protocol)
+	}
+	return &listener{queue: q, addr: e.Addr()}, nil
+}
+
+type listener struct {
+	queue *queue
+	addr  net.Addr
+}
+
+func (l *listener) Accept(ctx context.Context) (link.Link, error) {
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-l.queue.done:
+		return nil, net.ErrClosed
+	case got := <-l.queue.links:
+		return got, nil
+	}
+}
+
+func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) Close() error {
+	l.queue.close()
+	return nil
+}

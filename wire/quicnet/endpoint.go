@@ -1,0 +1,158 @@
+package quicnet
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/dunlin-edge/dunlin/wire/link"
+)
+
+// Endpoint is one socket and its links.
+type Endpoint struct {
+	options   Options
+	socket    net.PacketConn
+	transport *quic.Transport
+	listener  *quic.Listener // nil if it only dials
+	sessions  tls.ClientSessionCache
+
+	handshakes atomic.Int64 // accepted by QUIC, not finished
+
+	work sync.WaitGroup // the accept loop and the watchers of links
+
+	mu       sync.Mutex
+	closed   bool
+	links    map[*quicLink]struct{}
+	accepted int
+	queues   map[string]*queue // fixed keys
+}
+
+var _ link.Dialer = (*Endpoint)(nil)
+
+// Open binds a UDP socket ("host:port"; ":0" or "" for a socket that only dials) and makes an endpoint of it.
+func Open(address string, o Options) (*Endpoint, error) {
+	if address == "" {
+		address = ":0"
+	}
+	socket, err := listenUDP(address)
+	if err != nil {
+		return nil, err
+	}
+	return Over(socket, o)
+}
+
+func listenUDP(address string) (net.PacketConn, error) {
+	addr, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, fmt.Errorf("UDP address %q: %w", address, err)
+	}
+	conn, err := net.ListenUDP("udp", addr)
+	switch {
+	case err == nil:
+		return &socket{UDPConn: conn}, nil
+	case errors.Is(err, errnoInUse):
+		return nil, fmt.Errorf("UDP port %d on %q is in use by another process: stop it or choose another port: %w", addr.Port, address, err)
+	default:
+		return nil, fmt.Errorf("listen on UDP %s: %w", address, err)
+	}
+}
+
+// Over makes an endpoint over any packet socket. The endpoint owns the socket from here on, also when it returns an
+// error.
+func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
+	if err := o.fill(); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	e := &Endpoint{options: o, socket: socket, sessions: tls.NewLRUClientSessionCache(SessionsMax),
+		links: make(map[*quicLink]struct{}), queues: make(map[string]*queue)}
+	reset, token := quic.StatelessResetKey(o.ResetKey), quic.TokenGeneratorKey(o.TokenKey)
+	e.transport = &quic.Transport{
+		Conn:                socket,
+		StatelessResetKey:   &reset,
+		TokenGeneratorKey:   &token,
+		VerifySourceAddress: func(net.Addr) bool { return e.handshakes.Load() >= HandshakesRetry },
+		ConnContext:         e.admit,
+	}
+	if o.ServerTLS == nil {
+		return e, nil
+	}
+	for _, protocol := range o.ServerTLS.NextProtos {
+		e.queues[protocol] = &queue{links: make(chan *quicLink, AcceptQueueMax), done: make(chan struct{})}
+	}
+	listener, err := e.transport.Listen(o.ServerTLS, e.serverConfig(o.ServerTLS.NextProtos))
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", socket.LocalAddr(), errors.Join(err, e.Close()))
+	}
+	e.listener = listener
+	e.work.Go(e.acceptLoop)
+	return e, nil
+}
+
+// Addr is the local address of the socket.
+func (e *Endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
+
+// Handshakes is the number of handshakes of clients in progress.
+func (e *Endpoint) Handshakes() int { return int(e.handshakes.Load()) }
+
+// Links is the number of links, dialled and accepted.
+func (e *Endpoint) Links() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.links)
+}
+
+// Close ends all links with CodeShutdown, so that the peers know at once, and closes the socket.
+func (e *Endpoint) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	open := make([]*quicLink, 0, len(e.links))
+	for l := range e.links {
+		open = append(open, l)
+	}
+	e.mu.Unlock()
+
+	for _, l := range open {
+		l.closeWith(link.CodeShutdown, "the process stops")
+	}
+	for _, q := range e.queues {
+		q.close()
+	}
+	err := e.transport.Close()
+	e.work.Wait()
+	return errors.Join(err, e.socket.Close())
+}
+
+// track registers a link and watches for its end. It reports false if the endpoint is closed or has too many links.
+func (e *Endpoint) track(l *quicLink, accepted bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || accepted && e.accepted >= LinksMax {
+		return false
+	}
+	e.links[l] = struct{}{}
+	if accepted {
+		e.accepted++
+	}
+	e.work.Add(1)
+	context.AfterFunc(l.conn.Context(), func() {
+		defer e.work.Done()
+		l.end(words(context.Cause(l.conn.Context())))
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.links, l)
+		if accepted {
+			e.accepted--
+		}
+	})
+	return true
+}

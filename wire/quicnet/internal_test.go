@@ -1,0 +1,196 @@
+package quicnet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/linktest"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// fixture is a server whose ticket key is kept over restarts, and a client.
+type fixture struct {
+	t      *testing.T
+	region *linktest.Region
+	node   *trust.Material // of the moment
+	client *Endpoint
+	server *Endpoint
+}
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{t: t, region: linktest.NewRegion(t, linktest.RegionName)}
+	f.node = f.region.Issue(t, trust.KindNode, "n1", time.Now())
+	f.server = f.serve("127.0.0.1:0")
+	source := func() *trust.Material { return f.node }
+	client, err := Open("", Options{Credentials: trust.Client{Source: source, Clock: f.region.Clock}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.client = client
+	t.Cleanup(func() { f.client.Close() })
+	return f
+}
+
+func (f *fixture) serve(address string) *Endpoint {
+	f.t.Helper()
+	conf, err := trust.ServerTLS(trust.ServerOptions{Source: f.region.Server.Source(), Clock: f.region.Clock,
+		Protocols: []string{trust.ProtocolEdge}, TicketKey: [32]byte{1}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	e, err := Open(address, Options{ServerTLS: conf})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// dial makes a link, waits until its tickets have come, and reports whether it was resumed.
+func (f *fixture) dial(address string) (resumed bool) {
+	f.t.Helper()
+	l, err := f.client.Dial(f.t.Context(), address, trust.ProtocolEdge)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	listener, err := f.server.Listener(trust.ProtocolEdge)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	accepted, err := listener.Accept(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if accepted.Peer() != f.node.Identity {
+		f.t.Errorf("the server sees %s; want %s", accepted.Peer(), f.node.Identity)
+	}
+	// The tickets travel before the server's first datagram.
+	if err := accepted.SendDatagram([]byte("x")); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := l.ReceiveDatagram(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	return l.(*quicLink).conn.ConnectionState().TLS.DidResume
+}
+
+func TestResumption(t *testing.T) {
+	f := newFixture(t)
+	address := f.server.Addr().String()
+	if f.dial(address) {
+		t.Error("the first link is resumed")
+	}
+	if !f.dial(address) {
+		t.Error("the second link is a full handshake")
+	}
+	f.server.Close()
+	f.server = f.serve(address)
+	if !f.dial(address) {
+		t.Error("a full handshake after the server's restart, though its ticket key was kept")
+	}
+	// A new certificate must not be hidden by a session of the old one.
+	f.node = f.region.Issue(t, trust.KindNode, "n2", time.Now())
+	if f.dial(address) {
+		t.Error("a session of the old identity was resumed with the new one")
+	}
+}
+
+func TestDialByHostName(t *testing.T) {
+	f := newFixture(t)
+	_, port, err := net.SplitHostPort(f.server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.dial("localhost:" + port) // also where localhost is ::1 first
+	for _, bad := range []string{"localhost", "localhost:nosuchservice", "::1"} {
+		if _, err := f.client.Dial(t.Context(), bad, trust.ProtocolEdge); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("dial %q: %v; want an error that names it", bad, err)
+		}
+	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	f := newFixture(t)
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = f.client.Dial(ctx, silent.LocalAddr().String(), trust.ProtocolEdge)
+	if !errors.Is(err, link.ErrNoAnswer) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("dial to a silent port: %v; want no answer within the deadline", err)
+	}
+}
+
+func TestLinksAreForgotten(t *testing.T) {
+	f := newFixture(t)
+	f.dial(f.server.Addr().String())
+	if f.client.Links() != 1 || f.server.Links() != 1 {
+		t.Fatalf("%d and %d links; want one each", f.client.Links(), f.server.Links())
+	}
+	f.client.Close()
+	for f.server.Links() != 0 {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the server keeps a link whose peer has closed")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if n := f.server.Handshakes(); n != 0 {
+		t.Errorf("%d handshakes in progress on an idle server", n)
+	}
+}
+
+func TestPassingFaults(t *testing.T) {
+	for _, errno := range passingErrnos {
+		if !passing(&net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", errno)}) {
+			t.Errorf("%v ends a link", errno)
+		}
+	}
+	for _, err := range []error{nil, net.ErrClosed, syscall.EMSGSIZE, os.NewSyscallError("sendmsg", syscall.EIO)} {
+		if passing(err) {
+			t.Errorf("%v is swallowed", err)
+		}
+	}
+}
+
+func TestSocketSwallows(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a socket bound to IPv4 that refuses IPv6 with an errno of its own: Unix only")
+	}
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &socket{UDPConn: conn}
+	defer s.Close()
+	// From the loopback address, other hosts cannot be reached: EINVAL or ENETUNREACH, whichever the system says.
+	far := &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}
+	if n, err := s.WriteTo([]byte("hello"), far); n != 5 || err != nil {
+		t.Errorf("WriteTo: %d, %v", n, err)
+	}
+	if n, _, err := s.WriteMsgUDP([]byte("hello"), nil, far); n != 5 || err != nil {
+		t.Errorf("WriteMsgUDP: %d, %v", n, err)
+	}
+	if s.swallowed.Load() != 2 {
+		t.Errorf("%d faults swallowed; want 2", s.swallowed.Load())
+	}
+}
+
+func TestWindowBudget(t *testing.T) {
+	var b budget
+	b.limit.Store(initialLinkWindow + 100)
+	if !b.grant(60) || b.grant(41) || !b.grant(40) || b.grant(1) {
+		t.Error("a budget of 100 does not grant 60 and 40, or more")
+	}
+}

@@ -1,0 +1,153 @@
+package quicnet
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// quicLink is a link.Link over one QUIC connection.
+type quicLink struct {
+	conn     *quic.Conn
+	peer     trust.Identity
+	protocol string
+	chain    []*x509.Certificate
+
+	ctx context.Context // ends with the reason in words
+	end context.CancelCauseFunc
+}
+
+var _ link.Link = (*quicLink)(nil)
+
+func newLink(conn *quic.Conn, state tls.ConnectionState) *quicLink {
+	l := &quicLink{conn: conn, protocol: state.NegotiatedProtocol, chain: state.PeerCertificates}
+	l.ctx, l.end = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (l *quicLink) Peer() trust.Identity                  { return l.peer }
+func (l *quicLink) Protocol() string                      { return l.protocol }
+func (l *quicLink) PeerCertificates() []*x509.Certificate { return l.chain }
+func (l *quicLink) LocalAddr() net.Addr                   { return l.conn.LocalAddr() }
+func (l *quicLink) RemoteAddr() net.Addr                  { return l.conn.RemoteAddr() }
+func (l *quicLink) Context() context.Context              { return l.ctx }
+
+func (l *quicLink) OpenStream(ctx context.Context) (link.Stream, error) {
+	s, err := l.conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, words(err)
+	}
+	return &stream{quic: s}, nil
+}
+
+func (l *quicLink) AcceptStream(ctx context.Context) (link.Stream, error) {
+	s, err := l.conn.AcceptStream(ctx)
+	if err != nil {
+		return nil, words(err)
+	}
+	return &stream{quic: s}, nil
+}
+
+func (l *quicLink) SendDatagram(p []byte) error {
+	err := words(l.conn.SendDatagram(p))
+	if tooLong, ok := err.(*link.DatagramSizeError); ok {
+		tooLong.Size = len(p)
+	}
+	return err
+}
+
+func (l *quicLink) ReceiveDatagram(ctx context.Context) ([]byte, error) {
+	p, err := l.conn.ReceiveDatagram(ctx)
+	return p, words(err)
+}
+
+func (l *quicLink) Close(code link.Code, reason string) error {
+	l.closeWith(code, reason)
+	return nil
+}
+
+// closeWith returns when the connection has ended and the peer was told.
+func (l *quicLink) closeWith(code link.Code, reason string) {
+	refuse(l.conn, code, reason)
+	l.end(words(context.Cause(l.conn.Context())))
+}
+
+func refuse(conn *quic.Conn, code link.Code, reason string) {
+	if len(reason) > link.ReasonBytesMax {
+		reason = reason[:link.ReasonBytesMax]
+	}
+	// Its error is always nil.
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(code), reason)
+}
+
+func (l *quicLink) Stats() link.Stats {
+	s := l.conn.ConnectionStats()
+	return link.Stats{SentBytes: s.BytesSent, ReceivedBytes: s.BytesReceived, SentPackets: s.PacketsSent,
+		ReceivedPackets: s.PacketsReceived, LostPackets: s.PacketsLost, RoundTrip: s.SmoothedRTT}
+}
+
+// stream is a link.Stream over one QUIC stream.
+type stream struct {
+	quic  *quic.Stream
+	write sync.Mutex // QUIC forbids Close beside Write
+	reset atomic.Bool
+}
+
+var _ link.Stream = (*stream)(nil)
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.quic.Read(p)
+	return n, words(err)
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	n, err := s.quic.Write(p)
+	return n, words(err)
+}
+
+func (s *stream) CloseWrite() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.reset.Load() {
+		return nil
+	}
+	if err := s.quic.Close(); err != nil { // writing ended before; the context knows why
+		return words(context.Cause(s.quic.Context()))
+	}
+	return nil
+}
+
+// Close is graceful unless a Write is under way, which it then cuts short: callers of net.Conn expect that.
+func (s *stream) Close() error {
+	if !s.write.TryLock() {
+		s.Reset(link.CodeCanceled)
+		return nil
+	}
+	defer s.write.Unlock()
+	if !s.reset.Load() {
+		_ = s.quic.Close() // fails only if writing has ended already
+	}
+	s.quic.CancelRead(quic.StreamErrorCode(link.CodeDone))
+	return nil
+}
+
+func (s *stream) Reset(code link.Code) {
+	s.reset.Store(true)
+	s.quic.CancelRead(quic.StreamErrorCode(code))
+	s.quic.CancelWrite(quic.StreamErrorCode(code))
+}
+func (s *stream) SetDeadline(t time.Time) error      { return s.quic.SetDeadline(t) }
+func (s *stream) SetReadDeadline(t time.Time) error  { return s.quic.SetReadDeadline(t) }
+func (s *stream) SetWriteDeadline(t time.Time) error { return s.quic.SetWriteDeadline(t) }
+func (s *stream) Context() context.Context           { return s.quic.Context() }
