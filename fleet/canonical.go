@@ -73,9 +73,7 @@ func canonicalTask(t *Task, g *TaskGroup) {
 	}
 	setDefaultPtr(&t.LogConfig.MaxFiles, DefaultLogFiles)
 	setDefaultPtr(&t.LogConfig.MaxFileSizeMB, DefaultLogFileSizeMB)
-	if emptyJSON(t.LogConfig.Disabled) {
-		t.LogConfig.Disabled = nil
-	}
+	clearEmpty(t.LogConfig)
 	if t.RestartPolicy == nil {
 		t.RestartPolicy = &RestartPolicy{}
 	}

@@ -6,7 +6,7 @@ import "encoding/json"
 type Task struct {
 	Name        string            `hcl:",label" change:"none"`
 	Driver      string            `hcl:"driver" change:"restart"`
-	Config      json.RawMessage   `hcl:"config,json" change:"restart"` // decoded strictly by the driver's schema
+	Config      json.RawMessage   `json:",omitempty" hcl:"config,json" change:"restart"` // decoded strictly by the driver's schema
 	Env         map[string]string `hcl:"env,map" change:"restart"`
 	Resources   *Resources        `hcl:"resources,block" change:"restart"`
 	Constraints []Constraint      `hcl:"constraint,block" change:"inplace"`

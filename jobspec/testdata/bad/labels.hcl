@@ -1,0 +1,9 @@
+job "a" {
+  group {
+  }
+  group "a" "b" {}
+  group "c" {
+    task {}
+    restart "x" {}
+  }
+}

@@ -1,0 +1,4 @@
+job "a" {
+  driver = "wasm"
+  group "g" {}
+}

@@ -1,0 +1,3 @@
+name = "x"
+jb "a" {}
+group "g" {}
