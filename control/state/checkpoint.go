@@ -21,7 +21,7 @@ import (
 // Limits of a checkpoint.
 const (
 	checkpointMagic = "dunlin-state-1\n"
-	RecordBytesMax  = 8 << 20
+	RecordBytesMax  = 16 << 20 // above the largest evaluation, whose explanations may grow when re-encoded
 )
 
 const (
@@ -193,11 +193,14 @@ func (c *checkpointReader) checkEnd(body []byte) error {
 	return nil
 }
 
-// fleetJob decodes a canonical job.
+// fleetJob decodes a job. Its bytes may have been canonical for an older version
+// of the program; in memory it is canonical for this one.
 func fleetJob(b []byte) (*fleet.Job, error) {
 	var j fleet.Job
 	if err := json.Unmarshal(b, &j); err != nil {
 		return nil, err
 	}
-	return &j, nil
+	spec := j.Spec()
+	fleet.Canonicalize(spec)
+	return spec, nil
 }

@@ -2,7 +2,9 @@ package state
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire/codec"
@@ -17,6 +19,7 @@ type versionKey struct {
 type loader struct {
 	x        *Txn
 	versions map[versionKey]*JobVersion
+	founded  bool // the region's record was read
 }
 
 func newLoader() *loader {
@@ -25,8 +28,12 @@ func newLoader() *loader {
 
 func (l *loader) load(body []byte) error {
 	r, t := codec.NewReader(body[1:]), l.x.t
+	if l.founded == (body[0] == recRegion) {
+		return errors.New("the region's record must come first, and once")
+	}
 	switch body[0] {
 	case recRegion:
+		l.founded = true
 		t.readRegion(r)
 		return r.Close()
 	case recNode:
@@ -119,8 +126,8 @@ func (l *loader) alloc(a *Alloc) {
 }
 
 func (l *loader) finish() (*View, error) {
-	if l.x.t.region.ID.IsZero() && l.x.t.nextNode > 1 {
-		return nil, fmt.Errorf("%w: it has nodes and no region", ErrCheckpoint)
+	if !l.founded {
+		return nil, fmt.Errorf("%w: it has no region's record", ErrCheckpoint)
 	}
-	return &View{t: l.x.t}, nil
+	return &View{t: l.x.t, forks: new(sync.Mutex)}, nil
 }

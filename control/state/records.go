@@ -10,7 +10,15 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
-const wordMax = 256
+// WordBytesMax bounds names, addresses and other short strings of a row.
+const WordBytesMax = 256
+
+const wordMax = WordBytesMax
+
+// MetricBytesMax bounds the explanation of one group in an evaluation, as JSON.
+// A longer one is cut down to its counters when it is encoded: refusing it would
+// make a job impossible to place because the reason is too long.
+const MetricBytesMax = 32 << 10
 
 func (t *tables) appendRegion(b []byte) []byte {
 	b = codec.AppendUint(binary.BigEndian.AppendUint64(b, t.hash), t.index)
@@ -102,11 +110,22 @@ func AppendEval(b []byte, e *Eval) []byte {
 		b = codec.AppendUint(codec.AppendUint(codec.AppendString(b, g.Group), uint64(g.Placed)), uint64(g.Queued))
 		var metric []byte
 		if g.Metric != nil {
-			metric = appendJSON(nil, g.Metric)
+			metric = metricJSON(g.Metric)
 		}
 		b = codec.AppendBytes(b, metric)
 	}
 	return b
+}
+
+func metricJSON(m *fleet.AllocMetric) []byte {
+	j := appendJSON(nil, m)
+	if len(j) <= MetricBytesMax {
+		return j
+	}
+	return appendJSON(nil, &fleet.AllocMetric{
+		NodesEvaluated: m.NodesEvaluated, NodesFiltered: m.NodesFiltered, NodesInPool: m.NodesInPool,
+		NodesExhausted: m.NodesExhausted, CoalescedFailures: m.CoalescedFailures, AllocationTime: m.AllocationTime,
+	})
 }
 
 // ReadEval reads what AppendEval wrote.
@@ -122,7 +141,7 @@ func ReadEval(r *codec.Reader) Eval {
 		g := GroupOutcome{Group: r.String("a group", wordMax)}
 		g.Placed = int(r.UintMax("placed", fleet.GroupCountMax))
 		g.Queued = int(r.UintMax("queued", fleet.GroupCountMax))
-		if raw := r.Bytes("a metric", RecordBytesMax); len(raw) > 0 {
+		if raw := r.Bytes("a metric", MetricBytesMax); len(raw) > 0 {
 			g.Metric = &fleet.AllocMetric{}
 			if err := json.Unmarshal(raw, g.Metric); err != nil {
 				r.Fail(err)

@@ -1,12 +1,16 @@
 package state
 
 import (
+	"sync"
 	"sync/atomic"
 )
 
 // Store is the newest state of a region and the way to the next one.
 type Store struct {
 	current atomic.Pointer[View]
+	// work is the writer's own fork of the newest state. Forking marks the forked
+	// trees, so the writer must not fork what readers hold.
+	work    *tables
 	watches watches
 }
 
@@ -14,7 +18,7 @@ type Store struct {
 func New() *Store {
 	s := &Store{}
 	s.watches.init()
-	s.current.Store(&View{t: newTables()})
+	s.publish(newTables())
 	return s
 }
 
@@ -23,13 +27,29 @@ func (s *Store) View() *View { return s.current.Load() }
 
 // Begin starts a transaction on the newest state. One transaction at a time.
 func (s *Store) Begin() *Txn {
-	return &Txn{View: View{t: s.View().t.fork()}, store: s}
+	return &Txn{View: View{t: s.work.fork()}, store: s}
+}
+
+// publish makes t the newest state and returns its view.
+func (s *Store) publish(t *tables) *View {
+	v := &View{t: t.fork(), forks: new(sync.Mutex)}
+	s.work = t
+	s.current.Store(v)
+	return v
 }
 
 // Replace swaps in a restored state; every watch fires.
 func (s *Store) Replace(v *View) {
-	s.current.Store(v)
+	s.publish(v.t)
 	s.watches.fireAll()
+}
+
+// Fork starts a transaction on the view that can never be committed: what would
+// happen if. Any goroutine may.
+func (v *View) Fork() *Txn {
+	v.forks.Lock()
+	defer v.forks.Unlock()
+	return &Txn{View: View{t: v.t.fork()}}
 }
 
 // Txn is a state being changed. It reads as a [View] does, its own writes
@@ -44,9 +64,8 @@ type Txn struct {
 // who watch what it touched.
 func (x *Txn) Commit(index uint64) *View {
 	x.t.index = index
-	v := &View{t: x.t}
-	x.t = nil // a late write must crash rather than change a published view
-	x.store.current.Store(v)
+	v := x.store.publish(x.t)
+	x.t = nil // a late write must crash rather than change the newest state
 	x.store.watches.fire(&x.touched)
 	return v
 }

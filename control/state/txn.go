@@ -89,14 +89,19 @@ func (x *Txn) PutEval(e Eval, index uint64) *Eval {
 	return &e
 }
 
-// InsertAllocs adds new allocations, whose Key it sets, in order. All indexes are
-// written in one sorted pass each, which is what makes a plan of a thousand
-// cheap: keys rise, so the main tree and the job's index append at one place.
+// InsertAllocs adds new allocations, whose Key it sets, in order. An ID that is
+// taken or stands twice is an error, and then nothing was added. Keys rise, so the
+// main tree and the job's index append at one place.
 func (x *Txn) InsertAllocs(rows []*Alloc, index uint64) error {
+	seen := make(map[fleet.UUID]struct{}, len(rows))
 	for _, a := range rows {
-		if x.AllocByID(a.ID) != nil {
+		_, twice := seen[a.ID]
+		if _, taken := x.t.allocIDs.Get(uuidEntry{id: a.ID}); taken || twice {
 			return fmt.Errorf("allocation %s exists already", a.ID)
 		}
+		seen[a.ID] = struct{}{}
+	}
+	for _, a := range rows {
 		a.Key = x.t.nextAlloc
 		x.t.nextAlloc++
 		a.CreateIndex, a.ModifyIndex, a.DesiredIndex = index, index, index

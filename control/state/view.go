@@ -3,13 +3,17 @@ package state
 import (
 	"bytes"
 	"iter"
+	"sync"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/tidwall/btree"
 )
 
 // View is an immutable state of the region.
-type View struct{ t *tables }
+type View struct {
+	t     *tables
+	forks *sync.Mutex // forking marks the trees; see Fork
+}
 
 // Index is the raft index of the state.
 func (v *View) Index() uint64 { return v.t.index }
@@ -96,8 +100,13 @@ func (v *View) AllocsByJob(key JobKey) iter.Seq[*Alloc] {
 
 func (v *View) allocsBy(index *btree.BTreeG[pair], owner uint32) iter.Seq[*Alloc] {
 	return func(yield func(*Alloc) bool) {
+		probe := &Alloc{} // one for the whole scan: a probe is as large as a row
 		index.Ascend(pair{owner: owner}, func(p pair) bool {
-			return p.owner == owner && yield(v.Alloc(AllocKey(p.key)))
+			if p.owner != owner {
+				return false
+			}
+			probe.Key = AllocKey(p.key)
+			return yield(get(v.t.allocs, probe))
 		})
 	}
 }

@@ -45,14 +45,15 @@ type Link interface {
 	AcceptStream(ctx context.Context) (Stream, error)
 
 	// SendDatagram sends a message that may be lost or come out of order. A message that is too long for the path is
-	// a *DatagramSizeError.
+	// a *DatagramSizeError. It waits while the send queue is full (a few dozen), until the link ends at the latest.
 	SendDatagram(p []byte) error
 	// ReceiveDatagram waits for the next datagram. Those that nobody takes are dropped beyond a bound.
 	ReceiveDatagram(ctx context.Context) ([]byte, error)
 
 	// Context ends when the link ends; context.Cause is then the reason.
 	Context() context.Context
-	// Close ends the link and tells the peer the code and the reason. Only the first Close counts.
+	// Close ends the link and tells the peer the code and the reason. Only the first Close counts. What was written and
+	// has not arrived yet may be lost: let the peer confirm what matters before closing.
 	Close(code Code, reason string) error
 	// Stats counts what the link has carried.
 	Stats() Stats

@@ -151,6 +151,23 @@ func TestLinksAreForgotten(t *testing.T) {
 	}
 }
 
+func TestHandshakesUnderLoad(t *testing.T) {
+	f := newFixture(t)
+	address := f.server.Addr().String()
+	f.server.handshakes.Store(HandshakesRetry) // as if so many were in progress
+	f.dial(address)                            // costs a round trip more, and works
+	f.server.handshakes.Store(HandshakesMax)
+	_, err := f.client.Dial(t.Context(), address, trust.ProtocolEdge)
+	if closed, ok := link.Closed(err); !ok || closed.Code != link.CodeBusy || !closed.Remote {
+		t.Errorf("dial to a server with too many handshakes: %v; want busy", err)
+	}
+	if n := f.server.Handshakes(); n != HandshakesMax {
+		t.Errorf("a refused handshake counts: %d; want %d", n, HandshakesMax)
+	}
+	f.server.handshakes.Store(0)
+	f.dial(address)
+}
+
 func TestPassingFaults(t *testing.T) {
 	for _, errno := range passingErrnos {
 		if !passing(&net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", errno)}) {

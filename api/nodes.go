@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// NodeEligibilityRequest lets new work onto a node, or keeps it off.
+type NodeEligibilityRequest struct {
+	NodeID      fleet.NodeID `json:",omitempty"`
+	Eligibility string       // fleet.NodeEligible or fleet.NodeIneligible
+}
+
+// NodeEligibilityResponse answers it.
+type NodeEligibilityResponse struct {
+	NodeModifyIndex uint64
+	EvalIDs         []fleet.EvalID
+	EvalCreateIndex uint64
+	WriteMeta
+}
+
+// InviteRequest asks for a single-use invite for one device.
+type InviteRequest struct {
+	Name       string         `json:",omitempty"` // the device's name; empty: it chooses
+	Datacenter string         `json:",omitempty"`
+	TTL        fleet.Duration `json:",omitempty"` // 0: the region's default
+}
+
+// InviteResponse is an invite. Whoever holds the line can join once.
+type InviteResponse struct {
+	Invite    string // the line for `dunlin join`
+	ExpiresAt int64  // Unix nanoseconds
+}
+
+// Nodes lists nodes. q.Prefix narrows by ID.
+func (c *Client) Nodes(ctx context.Context, q *QueryOptions) (out []*fleet.NodeListStub, m QueryMeta, err error) {
+	m, err = c.read(ctx, "/nodes", q, nil, &out)
+	return out, m, err
+}
+
+// Node returns one node by ID, the beginning of one, or its name.
+func (c *Client) Node(ctx context.Context, id fleet.NodeID, q *QueryOptions) (out *fleet.Node, m QueryMeta, err error) {
+	m, err = c.read(ctx, "/node/"+segment(id), q, nil, &out)
+	return out, m, err
+}
+
+// NodeAllocations lists what a node was given, newest first, in full.
+func (c *Client) NodeAllocations(ctx context.Context, id fleet.NodeID, q *QueryOptions) (out []*fleet.Allocation, m QueryMeta, err error) {
+	m, err = c.read(ctx, "/node/"+segment(id)+"/allocations", q, nil, &out)
+	return out, m, err
+}
+
+// SetEligible lets new work onto a node, or keeps it off.
+func (c *Client) SetEligible(ctx context.Context, id fleet.NodeID, eligible bool) (*NodeEligibilityResponse, error) {
+	in := NodeEligibilityRequest{Eligibility: fleet.NodeIneligible}
+	if eligible {
+		in.Eligibility = fleet.NodeEligible
+	}
+	var out NodeEligibilityResponse
+	return &out, c.write(ctx, http.MethodPut, "/node/"+segment(id)+"/eligibility", nil, &in, &out)
+}
+
+// Invite makes an invite for one device.
+func (c *Client) Invite(ctx context.Context, r *InviteRequest) (*InviteResponse, error) {
+	var out InviteResponse
+	return &out, c.write(ctx, http.MethodPost, "/nodes/invite", nil, r, &out)
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
+	"github.com/dunlin-edge/dunlin/edge/agent"
+	"github.com/dunlin-edge/dunlin/edge/fingerprint"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/quicnet"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// localServer is what a device in the same process as a server is given instead
+// of joining.
+type localServer struct {
+	material *trust.Material
+	address  string
+}
+
+// stopHostTimeout bounds how long a dev agent waits for its tasks to be gone.
+const stopHostTimeout = 10 * time.Second
+
+func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions, local *localServer, log *slog.Logger) error {
+	material, servers, err := deviceTrust(cfg, local)
+	if err != nil {
+		return err
+	}
+	clock := trust.NewClock(time.Now)
+	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.Client{Source: material.Source(), Clock: clock}})
+	if err != nil {
+		return err
+	}
+	defer end.Close()
+	drivers, err := agent.Drivers(agent.DriverOptions{DataDir: cfg.DataDir, RawExec: cfg.Client.RawExec, Log: log})
+	if err != nil {
+		return err
+	}
+	defer drivers.Host.Close()
+	a, err := agent.New(ctx, agent.Config{
+		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
+		NodeClass: cfg.Client.NodeClass, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
+		Reserved: reserved(cfg.Client), Probe: prober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
+		StopTasksOnExit: o.temporary, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	if cfg.Server == nil {
+		stop, err := e.serveLocal(cfg, a, log)
+		if err != nil {
+			return errors.Join(err, a.Close())
+		}
+		defer stop()
+	}
+	if !o.dev {
+		go e.announce(ctx, a)
+	}
+	err = a.Run(ctx)
+	if o.temporary { // the folder goes: nothing may be left running in it
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopHostTimeout)
+		defer cancel()
+		err = errors.Join(err, drivers.Host.Shutdown(stopCtx))
+	}
+	return err
+}
+
+func deviceTrust(cfg *config.Config, local *localServer) (*trust.Material, []string, error) {
+	if local != nil && len(cfg.Client.Servers) == 0 {
+		return local.material, []string{local.address}, nil
+	}
+	if local != nil {
+		return local.material, cfg.Client.Servers, nil
+	}
+	if cfg.TLS != nil {
+		m, err := loadTLS(cfg.TLS)
+		return m, cfg.Client.Servers, err
+	}
+	m, err := trust.LoadFolder(filepath.Join(cfg.DataDir, config.TLSDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("this device has no certificate; on a server run: dunlin node invite, and here the line it prints (dunlin join …)")
+	}
+	return m, cfg.Client.Servers, err
+}
+
+func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {
+	return func(context.Context) (*fleet.Node, error) {
+		return fingerprint.Probe(fingerprint.Options{
+			DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, Version: Version,
+		})
+	}
+}
+
+func reserved(c *config.Client) fleet.NodeReserved {
+	return fleet.NodeReserved{
+		CPU: fleet.NodeCPU{CPUShares: c.ReservedCPU}, Memory: fleet.NodeMemory{MemoryMB: c.ReservedMemory},
+	}
+}
+
+// announce says once that the device is ready, and until then why not.
+func (e *env) announce(ctx context.Context, a *agent.Agent) {
+	const every = 200 * time.Millisecond
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s, err := a.Status(ctx)
+		if err != nil {
+			continue
+		}
+		if s.Link.Up {
+			fmt.Fprintf(e.Out, "ready as %s\n", s.Name)
+			return
+		}
+		if s.Link.Reason != "" && s.Link.Reason != said {
+			said = s.Link.Reason
+			fmt.Fprintf(e.Err, "not connected yet: %s\n", said)
+		}
+	}
+}
+
+// serveLocal tells the device's own state on loopback, for people and tools on
+// the device. It is never reachable from elsewhere: it has no access control.
+func (e *env) serveLocal(cfg *config.Config, a *agent.Agent, log *slog.Logger) (stop func(), err error) {
+	if !config.Loopback(cfg.HTTP.Addr) {
+		return nil, fmt.Errorf("a device's local state is told on loopback only, not on %s; set bind_addr = \"127.0.0.1\"", cfg.HTTP.Addr)
+	}
+	l, err := net.Listen("tcp", cfg.HTTP.Addr)
+	if err != nil {
+		return nil, portTaken("HTTP", cfg.HTTP.Addr, "-http HOST:PORT or ports { http = … }", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/agent/device", func(w http.ResponseWriter, r *http.Request) {
+		s, err := a.Status(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(s); err != nil {
+			log.Debug("local state not told", "error", err)
+		}
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this agent is a device; it tells its own state at /v1/agent/device. Ask a server of the region for the rest (-address)", http.StatusNotFound)
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Warn("local state is not told any more", "error", err)
+		}
+	}()
+	return func() {
+		if err := srv.Close(); err != nil {
+			log.Debug("close local state", "error", err)
+		}
+		<-done
+	}, nil
+}
+
+// newNodeID draws the ID of a device.
+func newNodeID() string {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return fleet.MintUUID(random).String()
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/api"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/spf13/cobra"
+)
+
+func (e *env) nodeCmd() *cobra.Command {
+	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
+	c.AddCommand(e.nodeStatus(), e.nodeInvite(), e.nodeEligibility())
+	return c
+}
+
+func (e *env) nodeStatus() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status [NODE]", Short: "List devices, or show one", Args: between(0, "a node"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				n, err := e.node(cmd.Context(), c, args[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return e.printJSON(n)
+				}
+				return e.printNode(cmd, c, n)
+			}
+			nodes, _, err := c.Nodes(cmd.Context(), nil)
+			if err != nil {
+				return e.explain(c, err)
+			}
+			if asJSON {
+				return e.printJSON(nodes)
+			}
+			if len(nodes) == 0 {
+				fmt.Fprintln(e.Out, "no devices; dunlin node invite prints the line that lets one in")
+				return nil
+			}
+			t := newTable(e.Out, "ID", "NAME", "DATACENTER", "LINK", "ELIGIBLE", "CPU", "MEMORY", "VERSION")
+			for _, n := range nodes {
+				t.row(fleet.ShortID(n.ID), n.Name, n.Datacenter, n.LinkState, n.SchedulingEligibility == fleet.NodeEligible,
+					fmt.Sprintf("%d MHz", n.NodeResources.CPU.CPUShares), fmt.Sprintf("%d MiB", n.NodeResources.Memory.MemoryMB), n.Version)
+			}
+			return t.flush()
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error {
+	link := string(n.LinkState)
+	if n.LastSeenAt > 0 {
+		link += fmt.Sprintf(" since %s", ago(n.LastSeenAt, time.Now()))
+	}
+	if n.StatusDescription != "" {
+		link += " (" + n.StatusDescription + ")"
+	}
+	room := n.Capacity()
+	if err := pairs(e.Out, "ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
+		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Agent", n.Version,
+		"Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.Out)
+	t := newTable(e.Out, "DRIVER", "HEALTHY", "DESCRIPTION")
+	for _, name := range sortedKeys(n.Drivers) {
+		d := n.Drivers[name]
+		t.row(name, d.Healthy, d.HealthDescription)
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.Out)
+	t = newTable(e.Out, "ATTRIBUTE", "VALUE")
+	for _, k := range sortedKeys(n.Attributes) {
+		t.row("${attr."+k+"}", n.Attributes[k])
+	}
+	for _, k := range sortedKeys(n.Meta) {
+		t.row("${meta."+k+"}", n.Meta[k])
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	allocs, _, err := c.NodeAllocations(cmd.Context(), n.ID, nil)
+	if err != nil || len(allocs) == 0 {
+		return e.explain(c, err)
+	}
+	fmt.Fprintln(e.Out)
+	stubs := make([]*fleet.AllocationListStub, len(allocs))
+	for i, a := range allocs {
+		s := a.Stub()
+		stubs[i] = &s
+	}
+	return printAllocs(e, stubs)
+}
+
+func (e *env) nodeInvite() *cobra.Command {
+	var (
+		r      api.InviteRequest
+		ttl    time.Duration
+		asJSON bool
+	)
+	c := &cobra.Command{
+		Use: "invite", Short: "Print the line that lets one device in",
+		Long: `Makes a single-use invite. Run the printed line on the device; it makes its
+own key, gets a certificate, writes its configuration and starts. Whoever has the
+line can join once, until it expires.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			r.TTL = fleet.Duration(ttl)
+			resp, err := c.Invite(cmd.Context(), &r)
+			if err != nil {
+				return e.explain(c, err)
+			}
+			if asJSON {
+				return e.printJSON(resp)
+			}
+			fmt.Fprintf(e.Out, "dunlin join %s\n", resp.Invite)
+			fmt.Fprintf(e.Err, "run this line on the device before %s; it works once\n", time.Unix(0, resp.ExpiresAt).Format(time.RFC1123))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&r.Name, "name", "", "the device's name; left out, the device says its own")
+	c.Flags().StringVar(&r.Datacenter, "datacenter", "", "the device's datacenter (default dc1)")
+	c.Flags().DurationVar(&ttl, "ttl", 0, "how long the invite is good for (default 24h)")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (e *env) nodeEligibility() *cobra.Command {
+	var enable, disable bool
+	c := &cobra.Command{
+		Use: "eligibility NODE", Short: "Let new work onto a device, or keep it off", Args: exactly("a node"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if enable == disable {
+				return usageError("give either -enable or -disable")
+			}
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			n, err := e.node(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := c.SetEligible(cmd.Context(), n.ID, enable); err != nil {
+				return e.explain(c, err)
+			}
+			word := "takes new work"
+			if disable {
+				word = "takes no new work; what runs keeps running"
+			}
+			fmt.Fprintf(e.Out, "node %s %s\n", n.Name, word)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&enable, "enable", false, "let new work onto it")
+	c.Flags().BoolVar(&disable, "disable", false, "keep new work off it")
+	return c
+}

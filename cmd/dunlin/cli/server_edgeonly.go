@@ -1,0 +1,22 @@
+//go:build edgeonly
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
+)
+
+// runningServer does not exist in this build.
+type runningServer struct{}
+
+func (*runningServer) local() *localServer       { return nil }
+func (*runningServer) Run(context.Context) error { return nil }
+
+// startServer refuses: the control side is left out of this build.
+func startServer(context.Context, *env, *config.Config, agentOptions, *slog.Logger) (*runningServer, error) {
+	return nil, &exitError{ExitUsage, errors.New("this is the edge-only build, which has no server; use the full build, or client { } only")}
+}

@@ -1,0 +1,10 @@
+job "app" {
+  driver = "wasm"
+  config {
+    module = "./app.wasm"
+  }
+  resources {
+    cpu    = 50
+    memory = 32
+  }
+}

@@ -1,0 +1,323 @@
+// Package config reads the configuration of an agent: what `dunlin agent
+// -config FILE` is given, and what `dunlin join` writes.
+//
+// The one idea: a file is decoded strictly, defaults are filled in one place
+// ([Config.finish]), and what comes out needs no further interpretation:
+// addresses are whole, durations are durations, paths are absolute.
+//
+// Invariants: an unknown or ill-typed setting is an error with file and line;
+// nothing here opens a socket or makes a folder.
+//
+// Threading: values; nothing is synchronised.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+)
+
+// Defaults and limits of an agent.
+const (
+	DefaultHTTPPort = 4646
+	DefaultQUICPort = 4647
+	DefaultDataDir  = "/var/lib/dunlin"
+	FileBytesMax    = 1 << 20
+	SchedulersMax   = 128
+)
+
+// Config is a whole agent: a server, a device, or both.
+type Config struct {
+	Name       string
+	Region     string
+	Datacenter string
+	DataDir    string // absolute
+	LogLevel   string // debug, info, warn, error
+	LogJSON    bool
+
+	HTTP HTTP
+	QUIC string // host:port of the UDP socket a server listens on
+	// Advertise is host:port under which devices reach this server; empty: the
+	// address of the socket, or the machine's.
+	Advertise string
+
+	TLS    *TLS // nil: a server makes its own CA, a device has joined
+	ACL    bool // false only when written out
+	Server *Server
+	Client *Client
+}
+
+// HTTP is where the API is served.
+type HTTP struct{ Addr string } // host:port
+
+// TLS names files brought by the operator.
+type TLS struct{ CA, Cert, Key string }
+
+// Server is the control side.
+type Server struct {
+	Schedulers int           // 0: one per core
+	BeatEvery  time.Duration // told to devices
+	LostAfter  time.Duration
+}
+
+// Client is the edge side.
+type Client struct {
+	Servers        []string // host:port
+	Meta           map[string]string
+	NodeClass      string
+	RawExec        bool
+	ReservedCPU    int64 // MHz
+	ReservedMemory int64 // MiB
+	CPUTotal       int64 // MHz; overrides the probe
+	MemoryTotal    int64 // MiB; overrides the probe
+}
+
+type file struct {
+	Name       string `hcl:"name,optional"`
+	Region     string `hcl:"region,optional"`
+	Datacenter string `hcl:"datacenter,optional"`
+	DataDir    string `hcl:"data_dir,optional"`
+	LogLevel   string `hcl:"log_level,optional"`
+	LogJSON    bool   `hcl:"log_json,optional"`
+	BindAddr   string `hcl:"bind_addr,optional"`
+	Ports      *struct {
+		HTTP int `hcl:"http,optional"`
+		QUIC int `hcl:"quic,optional"`
+	} `hcl:"ports,block"`
+	Advertise string `hcl:"advertise,optional"`
+	TLS       *struct {
+		CA   string `hcl:"ca_file"`
+		Cert string `hcl:"cert_file"`
+		Key  string `hcl:"key_file"`
+	} `hcl:"tls,block"`
+	ACL *struct {
+		Enabled bool `hcl:"enabled"`
+	} `hcl:"acl,block"`
+	Server *struct {
+		Enabled    bool   `hcl:"enabled,optional"`
+		Schedulers int    `hcl:"num_schedulers,optional"`
+		BeatEvery  string `hcl:"beat_interval,optional"`
+		LostAfter  string `hcl:"lost_after,optional"`
+	} `hcl:"server,block"`
+	Client *struct {
+		Enabled   bool              `hcl:"enabled,optional"`
+		Servers   []string          `hcl:"servers,optional"`
+		Meta      map[string]string `hcl:"meta,optional"`
+		NodeClass string            `hcl:"node_class,optional"`
+		CPU       int64             `hcl:"cpu_total_compute,optional"`
+		Memory    int64             `hcl:"memory_total_mb,optional"`
+		Reserved  *struct {
+			CPU    int64 `hcl:"cpu,optional"`
+			Memory int64 `hcl:"memory,optional"`
+		} `hcl:"reserved,block"`
+	} `hcl:"client,block"`
+	Plugins []struct {
+		Name   string `hcl:"name,label"`
+		Config *struct {
+			Enabled bool `hcl:"enabled,optional"`
+		} `hcl:"config,block"`
+	} `hcl:"plugin,block"`
+}
+
+// Load reads a configuration file.
+func Load(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's configuration: %w", err)
+	}
+	if info.Size() > FileBytesMax {
+		return nil, fmt.Errorf("%s has %d bytes; a configuration has at most %d", path, info.Size(), FileBytesMax)
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's configuration: %w", err)
+	}
+	return Parse(path, src)
+}
+
+// Parse decodes a configuration; the name appears in errors.
+func Parse(name string, src []byte) (*Config, error) {
+	parsed, diags := hclparse.NewParser().ParseHCL(src, name)
+	var f file
+	if !diags.HasErrors() {
+		diags = append(diags, gohcl.DecodeBody(parsed.Body, nil, &f)...)
+	}
+	if diags.HasErrors() {
+		return nil, diagnostics(diags)
+	}
+	return f.config(name)
+}
+
+func diagnostics(diags hcl.Diagnostics) error {
+	var out []error
+	for _, d := range diags {
+		if d.Subject != nil {
+			out = append(out, fmt.Errorf("%s:%d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Summary, d.Detail))
+		} else {
+			out = append(out, errors.New(d.Error()))
+		}
+	}
+	return errors.Join(out...)
+}
+
+func (f *file) config(name string) (*Config, error) {
+	c := &Config{
+		Name: f.Name, Region: f.Region, Datacenter: f.Datacenter, DataDir: f.DataDir,
+		LogLevel: f.LogLevel, LogJSON: f.LogJSON, Advertise: f.Advertise, ACL: f.ACL == nil || f.ACL.Enabled,
+	}
+	host := f.BindAddr
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	httpPort, quicPort := DefaultHTTPPort, DefaultQUICPort
+	if f.Ports != nil {
+		httpPort, quicPort = or(f.Ports.HTTP, httpPort), or(f.Ports.QUIC, quicPort)
+	}
+	for _, p := range []int{httpPort, quicPort} {
+		if p < 1 || p > 65535 {
+			return nil, fmt.Errorf("%s: port %d is out of range; use 1 to 65535", name, p)
+		}
+	}
+	c.HTTP.Addr = net.JoinHostPort(host, strconv.Itoa(httpPort))
+	c.QUIC = net.JoinHostPort(host, strconv.Itoa(quicPort))
+	if f.TLS != nil {
+		c.TLS = &TLS{CA: f.TLS.CA, Cert: f.TLS.Cert, Key: f.TLS.Key}
+	}
+	if err := f.server(name, c); err != nil {
+		return nil, err
+	}
+	if err := f.client(name, c); err != nil {
+		return nil, err
+	}
+	if c.Server == nil && c.Client == nil {
+		return nil, fmt.Errorf("%s: neither server nor client is enabled; write server { enabled = true } or client { enabled = true }", name)
+	}
+	return c, c.finish()
+}
+
+func (f *file) server(name string, c *Config) error {
+	if f.Server == nil || !f.Server.Enabled {
+		return nil
+	}
+	c.Server = &Server{Schedulers: f.Server.Schedulers}
+	if n := f.Server.Schedulers; n < 0 || n > SchedulersMax {
+		return fmt.Errorf("%s: server.num_schedulers is %d; use 1 to %d, or leave it out for one per core", name, n, SchedulersMax)
+	}
+	for _, d := range []struct {
+		key, value string
+		to         *time.Duration
+	}{{"beat_interval", f.Server.BeatEvery, &c.Server.BeatEvery}, {"lost_after", f.Server.LostAfter, &c.Server.LostAfter}} {
+		if d.value == "" {
+			continue
+		}
+		v, err := time.ParseDuration(d.value)
+		if err != nil || v <= 0 {
+			return fmt.Errorf("%s: server.%s = %q is not a duration; write for example \"30s\"", name, d.key, d.value)
+		}
+		*d.to = v
+	}
+	if c.Server.LostAfter != 0 && c.Server.LostAfter <= c.Server.BeatEvery {
+		return fmt.Errorf("%s: server.lost_after (%s) must be longer than beat_interval (%s)", name, c.Server.LostAfter, c.Server.BeatEvery)
+	}
+	return nil
+}
+
+func (f *file) client(name string, c *Config) error {
+	rawExec := false
+	for _, p := range f.Plugins {
+		switch p.Name {
+		case "raw_exec":
+			rawExec = p.Config != nil && p.Config.Enabled
+		default:
+			return fmt.Errorf("%s: there is no plugin %q; the only one with settings is raw_exec", name, p.Name)
+		}
+	}
+	if f.Client == nil || !f.Client.Enabled {
+		if rawExec {
+			return fmt.Errorf("%s: plugin raw_exec is enabled, but this agent is no client; write client { enabled = true }", name)
+		}
+		return nil
+	}
+	c.Client = &Client{
+		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, RawExec: rawExec,
+		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory,
+	}
+	if r := f.Client.Reserved; r != nil {
+		c.Client.ReservedCPU, c.Client.ReservedMemory = r.CPU, r.Memory
+	}
+	for i, s := range c.Client.Servers {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			c.Client.Servers[i] = net.JoinHostPort(s, strconv.Itoa(DefaultQUICPort))
+		}
+	}
+	if len(c.Client.Servers) == 0 && c.Server == nil {
+		return fmt.Errorf("%s: client.servers is empty; name at least one server as \"host:%d\"", name, DefaultQUICPort)
+	}
+	return nil
+}
+
+// finish fills defaults and checks what all ways to a Config share.
+func (c *Config) finish() error {
+	if c.Region == "" {
+		c.Region = "global"
+	}
+	if c.Datacenter == "" {
+		c.Datacenter = "dc1"
+	}
+	if c.DataDir == "" {
+		c.DataDir = DefaultDataDir
+	}
+	if c.LogLevel == "" {
+		c.LogLevel = "info"
+	}
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the machine has no host name (%w); set name in the configuration", err)
+		}
+		c.Name = host
+	}
+	abs, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return fmt.Errorf("data_dir %q: %w", c.DataDir, err)
+	}
+	c.DataDir = abs
+	return nil
+}
+
+// Dev is the configuration of `dunlin agent -dev`: server and device in one
+// process, on loopback, in the given folder.
+func Dev(dataDir string) (*Config, error) {
+	c := &Config{
+		DataDir: dataDir, LogLevel: "warn", ACL: true,
+		HTTP:   HTTP{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(DefaultHTTPPort))},
+		QUIC:   net.JoinHostPort("127.0.0.1", strconv.Itoa(DefaultQUICPort)),
+		Server: &Server{}, Client: &Client{RawExec: true},
+	}
+	return c, c.finish()
+}
+
+// Loopback reports whether an address is reachable from this machine alone.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func or(v, def int) int {
+	if v == 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	c, err := Parse("agent.hcl", []byte(`
+name       = "kiosk-7"
+datacenter = "berlin"
+data_dir   = "/tmp/d"
+bind_addr  = "0.0.0.0"
+ports { http = 5000 }
+server {
+  enabled        = true
+  num_schedulers = 2
+  beat_interval  = "2s"
+  lost_after     = "5s"
+}
+client {
+  enabled = true
+  servers = ["10.0.0.1", "srv:99"]
+  meta    = { shop = "7" }
+  reserved { memory = 64 }
+}
+plugin "raw_exec" { 
+  config { enabled = true } 
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HTTP.Addr != "0.0.0.0:5000" || c.QUIC != "0.0.0.0:4647" || !c.ACL {
+		t.Errorf("addresses: %+v", c)
+	}
+	if c.Server.BeatEvery != 2*time.Second || c.Server.LostAfter != 5*time.Second || c.Server.Schedulers != 2 {
+		t.Errorf("server: %+v", c.Server)
+	}
+	if got := strings.Join(c.Client.Servers, " "); got != "10.0.0.1:4647 srv:99" {
+		t.Errorf("servers: %s", got)
+	}
+	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 {
+		t.Errorf("client: %+v", c.Client)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for src, want := range map[string]string{
+		"":                             "neither server nor client",
+		"serer { }":                    "agent.hcl:1: Unsupported block type",
+		"client {\n enabled = true\n}": "client.servers is empty",
+		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                  "server.beat_interval = \"x\" is not a duration",
+		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":           "must be longer",
+		"server {\n enabled = true\n num_schedulers = -1\n}":                                    "num_schedulers is -1",
+		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                               "port 70000 is out of range",
+		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                  "there is no plugin \"docker\"",
+		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}": "this agent is no client",
+	} {
+		_, err := Parse("agent.hcl", []byte(src))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", src, err, want)
+		}
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "0.0.0.0:1": false, "10.0.0.1:1": false, "x": false} {
+		if Loopback(addr) != want {
+			t.Errorf("%s: got %v", addr, !want)
+		}
+	}
+}

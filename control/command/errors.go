@@ -1,0 +1,20 @@
+package command
+
+import "errors"
+
+// Why an entry could not be applied. The errors that Apply returns wrap these
+// and name the thing.
+var (
+	ErrInvalid       = errors.New("invalid command") // a value that no proposer should send
+	ErrFounded       = errors.New("the region was founded already")
+	ErrCheckIndex    = errors.New("the job was changed since it was read")
+	ErrNoSuchJob     = errors.New("no such job")
+	ErrNoSuchVersion = errors.New("no such job version")
+	ErrNoSuchNode    = errors.New("no such node")
+	ErrNoSuchAlloc   = errors.New("no such allocation")
+	ErrExists        = errors.New("it exists already")
+	ErrNoSuchInvite  = errors.New("no such invite")
+	ErrInviteUsed    = errors.New("the invite was used already; make a new one")
+	ErrInviteExpired = errors.New("the invite has expired; make a new one")
+	ErrInvitesFull   = errors.New("too many open invites; wait until some expire")
+)

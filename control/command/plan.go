@@ -1,0 +1,218 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Planned is the result of [Plan].
+type Planned struct {
+	Index                    uint64
+	Placed, Stopped, Updated int
+}
+
+// planner is a plan that is being applied: everything is looked up and checked
+// before the first write.
+type planner struct {
+	Plan
+	x       *state.Txn
+	index   uint64
+	version *state.JobVersion // nil when the plan places and updates nothing
+	groups  []uint16          // of Updates, in the new version
+	rows    []*state.Alloc
+	prevs   []Replaced // of rows; nil when no placement replaces anything
+}
+
+func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
+	p := &planner{Plan: c, x: x, index: index}
+	for _, check := range []func() error{p.findVersion, p.checkStops, p.checkUpdates, p.buildRows} {
+		if err := check(); err != nil {
+			return Planned{}, err
+		}
+	}
+	if err := checkEvals(x, c.Evals); err != nil {
+		return Planned{}, err
+	}
+	// InsertAllocs is the last that can refuse, and it does before it writes.
+	if err := x.InsertAllocs(p.rows, index); err != nil {
+		return Planned{}, fmt.Errorf("%w: %v", ErrExists, err)
+	}
+	p.stop()
+	p.update()
+	p.linkPrevs()
+	putEvals(x, index, c.Evals, c.At)
+	return Planned{Index: index, Placed: len(p.rows), Stopped: len(p.Stops), Updated: len(p.Updates)}, nil
+}
+
+func (p *planner) findVersion() error {
+	if len(p.Groups) == 0 && len(p.Updates) == 0 {
+		return nil
+	}
+	j, err := findJob(p.x, p.Namespace, p.Job)
+	if err != nil {
+		return err
+	}
+	for _, v := range j.Versions {
+		if v.Version == p.Version {
+			p.version = v
+			return nil
+		}
+	}
+	return fmt.Errorf("job %s version %d: %w; the oldest kept is %d", p.Job, p.Version, ErrNoSuchVersion,
+		j.Versions[len(j.Versions)-1].Version)
+}
+
+func (p *planner) alloc(id fleet.UUID) (*state.Alloc, error) {
+	a := p.x.AllocByID(id)
+	if a == nil {
+		return nil, fmt.Errorf("allocation %s: %w", id, ErrNoSuchAlloc)
+	}
+	return a, nil
+}
+
+func (p *planner) checkStops() error {
+	for i := range p.Stops {
+		s := &p.Stops[i]
+		if _, err := p.alloc(s.Alloc); err != nil {
+			return err
+		}
+		if s.Desired == state.DesiredRun && s.Followup.IsZero() {
+			return fmt.Errorf("%w: allocation %s: a stop without a desired state and without a follow-up", ErrInvalid, s.Alloc)
+		}
+	}
+	return nil
+}
+
+func (p *planner) checkUpdates() error {
+	for _, id := range p.Updates {
+		a, err := p.alloc(id)
+		if err != nil {
+			return err
+		}
+		group := p.version.GroupIndex(a.GroupName())
+		if a.Version.Job != p.version.Job || group < 0 {
+			return fmt.Errorf("%w: allocation %s cannot take version %d of job %s: it is of job %s, group %s", ErrInvalid,
+				id, p.Version, p.Job, a.Version.Spec.ID, a.GroupName())
+		}
+		p.groups = append(p.groups, uint16(group))
+	}
+	return nil
+}
+
+// buildRows makes the new rows one by one. One block for the whole plan was
+// rejected: rows are replaced one by one as devices report, and the last of a
+// plan to change would keep the memory of all.
+func (p *planner) buildRows() error {
+	total, replaces := 0, false
+	for i := range p.Groups {
+		g := &p.Groups[i]
+		n := len(g.IDs)
+		if len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
+			return fmt.Errorf("%w: the columns of group %d have %d nodes, %d names, %d IDs and %d replaced", ErrInvalid,
+				g.Group, len(g.Nodes), len(g.Names), n, len(g.Prevs))
+		}
+		if int(g.Group) >= len(p.version.Asks) {
+			return fmt.Errorf("%w: version %d of job %s has no group %d", ErrInvalid, p.Version, p.Job, g.Group)
+		}
+		total, replaces = total+n, replaces || len(g.Prevs) > 0
+	}
+	p.rows = make([]*state.Alloc, 0, total)
+	if replaces {
+		p.prevs = make([]Replaced, total)
+	}
+	for i := range p.Groups {
+		if err := p.buildGroup(&p.Groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) buildGroup(g *Placements) error {
+	for i, id := range g.IDs {
+		if p.x.Node(g.Nodes[i]) == nil {
+			return fmt.Errorf("node key %d: %w", g.Nodes[i], ErrNoSuchNode)
+		}
+		a := &state.Alloc{
+			ID: id, Version: p.version, Eval: p.Eval, Node: g.Nodes[i], Index: g.Names[i], Group: g.Group,
+			CreateTime: p.At, ModifyTime: p.At,
+		}
+		if len(g.Prevs) > 0 && !g.Prevs[i].Alloc.IsZero() {
+			if err := p.inherit(a, g.Prevs[i]); err != nil {
+				return err
+			}
+			p.prevs[len(p.rows)] = g.Prevs[i]
+		}
+		p.rows = append(p.rows, a)
+	}
+	return nil
+}
+
+// inherit hands the history of a replaced allocation to the one in its place.
+func (p *planner) inherit(a *state.Alloc, r Replaced) error {
+	old, err := p.alloc(r.Alloc)
+	if err != nil {
+		return err
+	}
+	a.Prev = r.Alloc
+	past := old.Past()
+	if r.Reschedule {
+		entry := fleet.ReschedulePast{RescheduleTime: p.At, PrevAllocID: fleet.AllocID(old.ID.String()), Delay: r.Delay}
+		if n := p.x.Node(old.Node); n != nil {
+			entry.PrevNodeID = fleet.NodeID(n.ID.String())
+		}
+		past = append(past[:len(past):len(past)], entry)
+	}
+	if len(past) > fleet.ReschedulePastMax {
+		past = past[len(past)-fleet.ReschedulePastMax:]
+	}
+	if len(past) > 0 {
+		a.Detail = &state.AllocDetail{Past: past}
+	}
+	return nil
+}
+
+// The rows below were looked up in the checks; they are looked up again because
+// an allocation may stand in a plan more than once, each time changed.
+
+func (p *planner) stop() {
+	for i := range p.Stops {
+		s, a := &p.Stops[i], p.x.AllocByID(p.Stops[i].Alloc)
+		c := *a
+		if s.Desired != state.DesiredRun && a.Desired == state.DesiredRun {
+			c = stopRow(a, s.Desired, s.Reason, p.index, p.At)
+		}
+		if !s.Followup.IsZero() {
+			d := detail(&c)
+			d.Followup = s.Followup
+			c.Detail, c.ModifyTime = &d, p.At
+		}
+		if s.Lost && !a.Observed.Terminal() {
+			c.Observed, c.ModifyTime = state.ObservedLost, p.At
+		}
+		p.x.UpdateAlloc(a, c, p.index)
+	}
+}
+
+func (p *planner) update() {
+	for i, id := range p.Updates {
+		a := p.x.AllocByID(id)
+		c := *a
+		c.Version, c.Group, c.DesiredIndex, c.ModifyTime = p.version, p.groups[i], p.index, p.At
+		p.x.UpdateAlloc(a, c, p.index)
+	}
+}
+
+func (p *planner) linkPrevs() {
+	for i, r := range p.prevs {
+		if r.Alloc.IsZero() {
+			continue
+		}
+		old := p.x.AllocByID(r.Alloc)
+		c := *old
+		c.Next, c.ModifyTime = p.rows[i].ID, p.At
+		p.x.UpdateAlloc(old, c, p.index)
+	}
+}

@@ -1,0 +1,78 @@
+package command
+
+import (
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// StatusesApplied is the result of [Statuses].
+type StatusesApplied struct {
+	Changed int
+	// Dropped counts reports that cannot be true: of an unknown node or
+	// allocation, of another node's allocation, or in a state that only a region
+	// concludes. They are no error: one device must not hold up the batch of all.
+	Dropped int
+	Evals   []fleet.UUID
+}
+
+func applyStatuses(x *state.Txn, index uint64, c Statuses) (StatusesApplied, error) {
+	m, out := newMinter(x, index, c.At, c.Seed), StatusesApplied{}
+	for i := range c.Nodes {
+		n := x.NodeByID(c.Nodes[i].Node)
+		if n == nil {
+			out.Dropped += len(c.Nodes[i].Allocs)
+			continue
+		}
+		for k := range c.Nodes[i].Allocs {
+			s := &c.Nodes[i].Allocs[k]
+			a := x.AllocByID(s.ID)
+			observed, err := state.ParseObserved(s.Status)
+			if err != nil || observed == state.ObservedLost || a == nil || a.Node != n.Key {
+				out.Dropped++
+				continue
+			}
+			if m.observe(a, observed, s, n.ID) {
+				out.Changed++
+			}
+		}
+	}
+	out.Evals = m.ids
+	return out, nil
+}
+
+// observe merges one report and reports whether the row changed.
+func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocStatus, node fleet.UUID) bool {
+	if !accepts(a, observed) {
+		return false
+	}
+	c, changed, err := state.SetObserved(*a, s, m.at)
+	if err != nil || !changed {
+		return false
+	}
+	m.x.UpdateAlloc(a, c, m.index)
+	if c.Desired == state.DesiredRun && c.Observed != a.Observed && wantsReplacement(&c) {
+		m.evaluate(c.Version.Job, fleet.TriggerAllocFailure, node)
+	}
+	return true
+}
+
+// accepts says whether a report may follow what is known. An end stands: a late
+// or repeated report must not bring an allocation back to life. Lost is what the
+// region concluded without the device, so the device may know better: that it
+// ended, or that it runs when it still should.
+func accepts(a *state.Alloc, observed state.Observed) bool {
+	switch a.Observed {
+	case state.ObservedComplete, state.ObservedFailed:
+		return observed == a.Observed
+	case state.ObservedLost:
+		return observed.Terminal() || a.Desired == state.DesiredRun
+	}
+	return true
+}
+
+// wantsReplacement: a failure does, and so does a service that ended by itself.
+func wantsReplacement(a *state.Alloc) bool {
+	return a.Observed == state.ObservedFailed ||
+		a.Observed == state.ObservedComplete && a.Version.Spec.Type == fleet.JobTypeService
+}

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// allocTopics: a node's link is part of what its allocations show.
+var (
+	allocTopics = []state.Topic{{Table: state.TableAllocs}, {Table: state.TableNodes}, {Table: state.TableJobs}}
+	evalTopics  = []state.Topic{{Table: state.TableEvals}, {Table: state.TableJobs}}
+)
+
+func allocIndex(v *state.View, a *state.Alloc) uint64 {
+	if n := v.Node(a.Node); n != nil {
+		return max(a.ModifyIndex, n.ModifyIndex)
+	}
+	return a.ModifyIndex
+}
+
+func allocStub(v *state.View, a *state.Alloc) fleet.AllocationListStub { return v.Allocation(a).Stub() }
+
+func evalIndex(_ *state.View, e *state.Eval) uint64 { return e.ModifyIndex }
+
+func evalView(_ *state.View, e *state.Eval) *fleet.Evaluation { return e.View() }
+
+func (a *API) listAllocations(w http.ResponseWriter, r *http.Request) error {
+	prefix := strings.ToLower(r.URL.Query().Get("prefix"))
+	s := source[*state.Alloc]{topics: allocTopics, index: allocIndex, rows: func(v *state.View) ([]*state.Alloc, error) {
+		return withPrefix(prefix, v.Allocs(), func(a *state.Alloc) string { return a.ID.String() }), nil
+	}}
+	return list(a, w, r, s, allocStub)
+}
+
+func (a *API) getAllocation(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	s := source[*state.Alloc]{topics: allocTopics, index: allocIndex, rows: single(func(v *state.View) (*state.Alloc, error) {
+		return findAlloc(v, id)
+	})}
+	return one(a, w, r, s, (*state.View).Allocation)
+}
+
+func findAlloc(v *state.View, id string) (*state.Alloc, error) {
+	return pick("allocation", id,
+		func(u fleet.UUID) (*state.Alloc, bool) { a := v.AllocByID(u); return a, a != nil }, v.AllocsByPrefix,
+		func(a *state.Alloc) string { return fleet.ShortID(a.ID.String()) + " (" + a.Name() + ")" })
+}
+
+func (a *API) listEvaluations(w http.ResponseWriter, r *http.Request) error {
+	prefix := strings.ToLower(r.URL.Query().Get("prefix"))
+	s := source[*state.Eval]{topics: evalTopics, index: evalIndex, rows: func(v *state.View) ([]*state.Eval, error) {
+		return withPrefix(prefix, v.Evals(), func(e *state.Eval) string { return e.ID.String() }), nil
+	}}
+	return list(a, w, r, s, evalView)
+}
+
+func (a *API) getEvaluation(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	s := source[*state.Eval]{topics: evalTopics, index: evalIndex, rows: single(func(v *state.View) (*state.Eval, error) {
+		return findEval(v, id)
+	})}
+	return one(a, w, r, s, evalView)
+}
+
+func findEval(v *state.View, id string) (*state.Eval, error) {
+	return pick("evaluation", id,
+		func(u fleet.UUID) (*state.Eval, bool) { e := v.Eval(u); return e, e != nil }, v.EvalsByPrefix,
+		func(e *state.Eval) string { return fleet.ShortID(e.ID.String()) + " (" + string(e.Job) + ")" })
+}
+
+func (a *API) evaluationAllocations(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	s := source[*state.Alloc]{topics: allocTopics, index: allocIndex, rows: func(v *state.View) ([]*state.Alloc, error) {
+		e, err := findEval(v, id)
+		if err != nil {
+			return nil, err
+		}
+		var rows []*state.Alloc
+		if j := v.JobByID(e.Namespace, e.Job); j != nil { // a purged job's allocations are found by node only
+			for alloc := range v.AllocsByJob(j.Key) {
+				if alloc.Eval == e.ID {
+					rows = append(rows, alloc)
+				}
+			}
+		}
+		return rows, nil
+	}}
+	return list(a, w, r, s, allocStub)
+}
+
+// withPrefix collects the rows whose ID begins with prefix, oldest first. It
+// scans rather than walks the index of IDs, which bounds its matches: a list
+// that is cut in silence would be taken for the whole.
+func withPrefix[T any](prefix string, rows func(func(T) bool), id func(T) string) []T {
+	var out []T
+	for row := range rows {
+		if prefix == "" || strings.HasPrefix(id(row), prefix) {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// byName orders nodes for people, the last first, as list turns them round.
+func byName(a, b *state.Node) int {
+	return cmp.Or(cmp.Compare(b.Spec.Name, a.Spec.Name), slices.Compare(b.ID[:], a.ID[:]))
+}

@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/api"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/runtime/module"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// Log commits commands. When Propose returns, this server's view has the
+// command's effect. What the state refuses is an error that wraps one of
+// package command.
+type Log interface {
+	Propose(ctx context.Context, cmd any) (index uint64, result any, err error)
+}
+
+// Sessions reach devices that are linked to this server.
+type Sessions interface {
+	Connected(node fleet.UUID) bool
+	Logs(ctx context.Context, node fleet.UUID, req wire.LogRequest) (io.ReadCloser, error)
+}
+
+// Modules is the region's module store. Put checks the bytes against the digest
+// and the kind of file, and records the module in the log.
+type Modules interface {
+	Put(ctx context.Context, digest, name string, sizeBytes int64, r io.Reader) (fleet.Module, error)
+	Has(digest string) bool
+	Inspect(digest string) (module.Info, error)
+}
+
+// Enroll makes invites.
+type Enroll interface {
+	Invite(ctx context.Context, r *api.InviteRequest) (*api.InviteResponse, error)
+}
+
+// Info knows the servers.
+type Info interface {
+	Leader() (address string, known bool)
+	LastContact() time.Duration // since the leader was heard of; 0 on the leader
+	Peers() []string            // addresses of voters
+	Members() []*api.AgentMember
+	Self() *api.AgentSelf
+	Health() *api.AgentHealth
+}
+
+// Planner says what registering a canonical job would do, on the newest view.
+type Planner interface {
+	Plan(ctx context.Context, job *fleet.Job) (*PlanResult, error)
+}
+
+// PlanResult is what a registration would do.
+type PlanResult struct {
+	Updates map[string]*api.DesiredUpdates // by group
+	Failed  map[string]*fleet.AllocMetric  // groups that do not fit
+	Evals   []*fleet.Evaluation            // that would follow
+}
+
+// Config is what the API needs of its server.
+type Config struct {
+	Region     string
+	ServerName string
+	Datacenter string
+	Store      *state.Store
+	Log        Log
+	Sessions   Sessions
+	Modules    Modules
+	Enroll     Enroll
+	Info       Info
+	Planner    Planner
+	Access     Access
+	Now        func() time.Time
+	Logger     *slog.Logger
+}

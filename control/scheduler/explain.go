@@ -1,0 +1,199 @@
+package scheduler
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
+	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Explain says what a plan does, for `dunlin plan` and for logs.
+type Explain struct {
+	Refused  string // why nothing could be decided; empty normally
+	Stops    int    // of allocations that are not wanted or are lost, over all groups
+	Groups   []GroupChange
+	NextWake time.Time // when the first delayed placement is due; zero if none is
+}
+
+// GroupChange is what a plan does to one group.
+type GroupChange struct {
+	Group       string
+	Place       int // new allocations, those that replace lost and failed ones included
+	Reschedule  int // of which replace failed ones
+	Destructive int // running ones replaced by the new version
+	InPlace     int // running ones that take the new version and go on
+	Stop        int // running ones that are too many
+	Lost        int // on lost nodes
+	Keep        int // running ones that are not touched
+	Done        int // completed, of a batch job
+	Delayed     int // failed, placed again later
+	Spent       int // failed, not placed again: the policy is used up
+	Queued      int // found no place
+	Metric      *fleet.AllocMetric
+}
+
+// metric is how the nodes fared.
+func (p *placing) metric() *fleet.AllocMetric {
+	nodes := p.pool.nodes
+	m := &fleet.AllocMetric{NodesEvaluated: len(nodes), NodesInPool: len(nodes) + len(p.pool.absent)}
+	for _, s := range p.best {
+		fit, crowd := ratio(s.Fit), ratio(-s.Crowd)
+		m.ScoreMetaData = append(m.ScoreMetaData, fleet.NodeScore{
+			NodeID: fleet.NodeID(p.pool.rows[s.Node].ID.String()), NormScore: ratio(s.Fit - s.Crowd),
+			Scores: map[string]float64{"binpack": fit, "job-anti-affinity": crowd},
+		})
+	}
+	if len(p.failed) == 0 {
+		return m
+	}
+	m.CoalescedFailures = len(p.failed) - 1
+	m.NodesAvailable = map[string]int{}
+	for _, row := range p.pool.rows {
+		m.NodesAvailable[row.Spec.Datacenter]++
+	}
+	p.refuseEmpty(m)
+	p.checker.Explain(m)
+	p.refuseHosts(m)
+	p.refuseRoom(m)
+	slices.SortStableFunc(m.Refusals, func(a, b fleet.Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
+	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
+	return m
+}
+
+// ratio is a score as the public API shows it. A division alone gives the same
+// bits on every machine, and nothing is decided by it.
+func ratio(score int64) float64 { return float64(score) / rank.Scale }
+
+// refuseEmpty explains nodes that take no new work at all.
+func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
+	if m.NodesInPool == 0 {
+		m.Refusals = append(m.Refusals, fleet.Refusal{
+			Rule: "region", Wants: "a node", Has: "no node is in the region yet", Fix: "run dunlin node invite",
+		})
+		return
+	}
+	byWord := map[string]int{}
+	var words []fleet.Refusal
+	for _, row := range p.pool.absent {
+		word, fix := string(row.Link), "bring the device's link back"
+		if row.Ineligible {
+			word, fix = fleet.NodeIneligible, "make it eligible for new work again"
+		}
+		i, known := byWord[word]
+		if !known {
+			i, byWord[word] = len(words), len(words)
+			words = append(words, fleet.Refusal{Rule: "node", Wants: "a node that is linked and eligible", Node: row.Spec.Name, Fix: fix})
+		}
+		words[i].Nodes++
+		verb := "are"
+		if words[i].Nodes == 1 {
+			verb = "is"
+		}
+		words[i].Has = fmt.Sprintf("%s %s %s", feasible.Nodes(words[i].Nodes), verb, word)
+	}
+	m.Refusals = append(m.Refusals, words...)
+}
+
+// refuseHosts explains nodes that have one already and may have only one.
+func (p *placing) refuseHosts(m *fleet.AllocMetric) {
+	r := fleet.Refusal{Rule: fleet.OpDistinctHosts, Wants: "each on a node of its own"}
+	for i, row := range p.pool.rows {
+		if p.ranker.Crowded(i) && p.may[i] {
+			r.Nodes++
+			r.Node = cmp.Or(r.Node, row.Spec.Name)
+		}
+	}
+	if r.Nodes == 0 {
+		return
+	}
+	m.NodesFiltered += r.Nodes
+	verb := "have"
+	if r.Nodes == 1 {
+		verb = "has"
+	}
+	r.Has = fmt.Sprintf("%s %s one already", feasible.Nodes(r.Nodes), verb)
+	r.Fix = fmt.Sprintf("lower the count of %s to %d or add %s", p.group.Spec.Name,
+		max(0, *p.group.Spec.Count-len(p.failed)), feasible.Nodes(len(p.failed)))
+	feasible.Count(m, fleet.OpDistinctHosts, r)
+}
+
+// dimension is one resource that nodes ran out of.
+type dimension struct {
+	name, unit      string
+	ask             int64
+	of              func(fleet.Ask) int64
+	nodes           int
+	example         int // the roomiest, among those that lack only this if there are any
+	only            bool
+	roomiest, whole int64
+}
+
+// refuseRoom explains feasible nodes without room.
+func (p *placing) refuseRoom(m *fleet.AllocMetric) {
+	dims := []dimension{
+		{name: "cpu", unit: "MHz", ask: p.request.Ask.CPU, of: func(a fleet.Ask) int64 { return a.CPU }},
+		{name: "memory", unit: "MiB", ask: p.request.Ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
+	}
+	for i := range p.pool.nodes {
+		if p.ranker.Fits(i) || p.ranker.Crowded(i) || !p.may[i] {
+			continue
+		}
+		m.NodesExhausted++
+		n := &p.pool.nodes[i]
+		lacks := 0
+		for k := range dims {
+			if dims[k].ask > dims[k].of(n.Free) {
+				lacks++
+			}
+		}
+		for k := range dims {
+			dims[k].see(n, i, lacks == 1)
+		}
+	}
+	for k := range dims {
+		d := &dims[k]
+		if d.nodes == 0 {
+			continue
+		}
+		if m.DimensionExhausted == nil {
+			m.DimensionExhausted = map[string]int{}
+		}
+		m.DimensionExhausted[d.name] = d.nodes
+		m.Refusals = append(m.Refusals, d.refusal(p.pool.rows[d.example].Spec.Name))
+	}
+}
+
+func (d *dimension) see(n *rank.Node, i int, only bool) {
+	free := d.of(n.Free)
+	if d.ask <= free {
+		return
+	}
+	first := d.nodes == 0
+	d.nodes++
+	if first || only && !d.only || only == d.only && free > d.roomiest {
+		d.example, d.only, d.roomiest, d.whole = i, only, free, d.of(n.Cap)
+	}
+}
+
+func (d *dimension) refusal(node string) fleet.Refusal {
+	free := max(0, d.roomiest)
+	r := fleet.Refusal{
+		Rule: d.name, Wants: fmt.Sprintf("asks %d %s", d.ask, d.unit), Nodes: d.nodes, Node: node,
+		Has: fmt.Sprintf("the roomiest feasible node %s has %d %s free of %d", node, free, d.unit, d.whole),
+	}
+	switch {
+	case d.ask > d.whole && free == 0:
+		r.Fix = fmt.Sprintf("ask for at most %d and stop something there, or add a larger node", d.whole)
+	case d.ask > d.whole:
+		r.Fix = fmt.Sprintf("ask for at most %d or add a larger node", free)
+	case free == 0:
+		r.Fix = "stop something there or add a node"
+	default:
+		r.Fix = fmt.Sprintf("ask for at most %d or stop something there", free)
+	}
+	return r
+}

@@ -1,0 +1,167 @@
+package feasible
+
+import (
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// rule is one demand on a node.
+type rule interface {
+	// appendKey appends what the rule looks at on the node, self-delimiting.
+	appendKey(b []byte, n *fleet.Node) []byte
+	holds(n *fleet.Node) bool
+	// has is the node's side of a refusal, one or two words.
+	has(n *fleet.Node) string
+	// name is the key in AllocMetric.ConstraintFiltered.
+	name() string
+	refusal(fails []fail) fleet.Refusal
+}
+
+// fail is one way in which nodes break a rule.
+type fail struct {
+	has     string
+	nodes   int
+	example *fleet.Node
+}
+
+// Checker judges nodes by the rules of one group.
+type Checker struct {
+	rules   []rule
+	hosts   Hosts
+	byKey   map[string]int32
+	classes []class
+	buf     []byte
+}
+
+type class struct {
+	ok      bool
+	nodes   int // that were judged to be of the class
+	example *fleet.Node
+}
+
+// Hosts says how far allocations must keep from each other.
+type Hosts struct{ OnePerJob, OnePerGroup bool }
+
+// New compiles the rules for placing a group of a canonical job.
+func New(job *fleet.Job, g *fleet.TaskGroup) *Checker {
+	c := staying(job, g)
+	for _, d := range driversOf(g) {
+		c.rules = append(c.rules, driverRule{driver: d})
+	}
+	return c
+}
+
+// Staying compiles the rules that a running allocation must still meet when its
+// job is updated in place. Drivers are left out: one that is unhealthy now may
+// well run the task that it started.
+func Staying(job *fleet.Job, g *fleet.TaskGroup) *Checker { return staying(job, g) }
+
+func staying(job *fleet.Job, g *fleet.TaskGroup) *Checker {
+	c := &Checker{byKey: map[string]int32{}}
+	if dcs := newDatacenterRule(job.Datacenters); !dcs.all() {
+		c.rules = append(c.rules, dcs)
+	}
+	c.add(job.Constraints, &c.hosts.OnePerJob)
+	c.add(g.Constraints, &c.hosts.OnePerGroup)
+	for i := range g.Tasks {
+		c.add(g.Tasks[i].Constraints, &c.hosts.OnePerGroup)
+	}
+	return c
+}
+
+func (c *Checker) add(ks []fleet.Constraint, one *bool) {
+	for _, k := range ks {
+		if k.Op() == fleet.OpDistinctHosts {
+			*one = *one || k.RTarget != "false"
+			continue
+		}
+		c.rules = append(c.rules, newConstraintRule(k))
+	}
+}
+
+func driversOf(g *fleet.TaskGroup) []string {
+	var out []string
+next:
+	for i := range g.Tasks {
+		for _, d := range out {
+			if d == g.Tasks[i].Driver {
+				continue next
+			}
+		}
+		out = append(out, g.Tasks[i].Driver)
+	}
+	return out
+}
+
+// Hosts are the distinct_hosts rules of the group.
+func (c *Checker) Hosts() Hosts { return c.hosts }
+
+// Judge reports whether the node may take the group, and counts it for
+// [Checker.Explain].
+func (c *Checker) Judge(n *fleet.Node) bool {
+	c.buf = c.buf[:0]
+	for _, r := range c.rules {
+		c.buf = r.appendKey(c.buf, n)
+	}
+	i, known := c.byKey[string(c.buf)]
+	if !known {
+		i = int32(len(c.classes))
+		c.byKey[string(c.buf)] = i
+		c.classes = append(c.classes, class{ok: c.holds(n), example: n})
+	}
+	c.classes[i].nodes++
+	return c.classes[i].ok
+}
+
+func (c *Checker) holds(n *fleet.Node) bool {
+	for _, r := range c.rules {
+		if !r.holds(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// Explain counts the judged nodes that broke a rule into the metric and adds a
+// refusal for each rule that was broken, in the order of the rules.
+func (c *Checker) Explain(m *fleet.AllocMetric) {
+	for _, k := range c.classes {
+		if !k.ok {
+			m.NodesFiltered += k.nodes
+		}
+	}
+	for _, r := range c.rules {
+		if fails := c.fails(r); len(fails) > 0 {
+			refusal := r.refusal(fails)
+			Count(m, r.name(), refusal)
+		}
+	}
+}
+
+// Count adds a refusal for breaking a rule to the metric.
+func Count(m *fleet.AllocMetric, rule string, r fleet.Refusal) {
+	if m.ConstraintFiltered == nil {
+		m.ConstraintFiltered = map[string]int{}
+	}
+	m.ConstraintFiltered[rule] += r.Nodes
+	m.Refusals = append(m.Refusals, r)
+}
+
+// fails collects how the classes break a rule, each way once, in the order in
+// which the classes were met.
+func (c *Checker) fails(r rule) []fail {
+	var out []fail
+	at := map[string]int{}
+	for _, k := range c.classes {
+		if k.ok || r.holds(k.example) {
+			continue
+		}
+		has := r.has(k.example)
+		i, known := at[has]
+		if !known {
+			i, at[has] = len(out), len(out)
+			out = append(out, fail{has: has, example: k.example})
+		}
+		out[i].nodes += k.nodes
+	}
+	return out
+}

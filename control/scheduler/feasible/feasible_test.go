@@ -1,0 +1,167 @@
+package feasible
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+	"pgregory.net/rapid"
+)
+
+func device() *fleet.Node {
+	return &fleet.Node{
+		ID: "id-1", Name: "kiosk", Datacenter: "dc1", NodeClass: "small",
+		Attributes: map[string]string{"cores": "8", "load": "0.5", "os": "linux", "empty": "", "kernel": "6.1.3", "tags": "a, b,c"},
+		Meta:       map[string]string{"rack": "r7", "want": "linux"},
+		Drivers:    map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: true}, "sick": {Detected: true}},
+	}
+}
+
+func TestOperators(t *testing.T) {
+	tests := []struct {
+		left, op, right string
+		want            bool
+	}{
+		{"${attr.os}", "", "linux", true},
+		{"${attr.os}", "=", "darwin", false},
+		{"${attr.none}", "=", "", false},
+		{"${attr.empty}", "=", "", true},
+		{"${attr.os}", "!=", "darwin", true},
+		{"${attr.os}", "!=", "linux", false},
+		{"${attr.none}", "!=", "linux", true},
+		{"${attr.cores}", "<", "16", true}, // as text 8 > 16
+		{"${attr.cores}", "<", "8", false},
+		{"${attr.cores}", "<=", "8", true},
+		{"${attr.cores}", ">", "7.5", true},
+		{"${attr.cores}", ">=", "8.0", true},
+		{"${attr.load}", "<", "1", true},
+		{"${attr.os}", ">", "kernel", true}, // text
+		{"${attr.none}", "<", "9", false},
+		{"${attr.kernel}", "version", ">= 5.10, < 7", true},
+		{"${attr.kernel}", "version", "~> 5.1", false},
+		{"${attr.os}", "version", ">= 1", false},
+		{"${attr.os}", "regexp", "^lin", true},
+		{"${attr.os}", "regexp", "^in", false},
+		{"${attr.os}", "regexp", "(", false},
+		{"${attr.tags}", "set_contains", "c,a", true},
+		{"${attr.tags}", "set_contains", "a,d", false},
+		{"${attr.os}", "is_set", "", true},
+		{"${attr.none}", "is_set", "", false},
+		{"${attr.none}", "is_not_set", "", true},
+		{"${attr.os}", "is_not_set", "", false},
+		{"${attr.os}", "=", "${meta.want}", true},
+		{"${attr.os}", "regexp", "${meta.want}", true},
+		{"${meta.rack}", "=", "r7", true},
+		{"${node.unique.id}", "=", "id-1", true},
+		{"${node.unique.name}", "=", "kiosk", true},
+		{"${node.datacenter}", "=", "dc1", true},
+		{"${node.class}", "=", "small", true},
+		{"${node.pool}", "is_set", "", false},
+		{"${nonsense}", "=", "x", false},
+		{"linux", "=", "${attr.os}", true},
+		{"${attr.os}", "unheard_of", "linux", false},
+	}
+	for _, tt := range tests {
+		k := fleet.Constraint{LTarget: tt.left, Operand: tt.op, RTarget: tt.right}
+		if got := newConstraintRule(k).holds(device()); got != tt.want {
+			t.Errorf("%s: %v, want %v", k, got, tt.want)
+		}
+	}
+}
+
+func TestDatacentersAndDrivers(t *testing.T) {
+	tests := []struct {
+		name   string
+		dcs    []string
+		driver string
+		want   bool
+	}{
+		{"any", []string{"*"}, "wasm", true},
+		{"named", []string{"dc2", "dc1"}, "wasm", true},
+		{"glob", []string{"d?1"}, "wasm", true},
+		{"elsewhere", []string{"berlin"}, "wasm", false},
+		{"no driver", []string{"*"}, "docker", false},
+		{"sick driver", []string{"*"}, "sick", false},
+	}
+	for _, tt := range tests {
+		g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: tt.driver}, {Driver: tt.driver}}}
+		if got := New(&fleet.Job{Datacenters: tt.dcs}, g).Judge(device()); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "sick"}}}
+	if !Staying(&fleet.Job{Datacenters: []string{"*"}}, g).Judge(device()) {
+		t.Error("a sick driver drove out what runs")
+	}
+}
+
+func TestDistinctHosts(t *testing.T) {
+	one := []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
+	off := []fleet.Constraint{{Operand: fleet.OpDistinctHosts, RTarget: "false"}}
+	tests := []struct {
+		job, group, task []fleet.Constraint
+		want             Hosts
+	}{
+		{nil, nil, nil, Hosts{}},
+		{one, nil, nil, Hosts{OnePerJob: true}},
+		{nil, one, nil, Hosts{OnePerGroup: true}},
+		{nil, nil, one, Hosts{OnePerGroup: true}},
+		{off, off, nil, Hosts{}},
+	}
+	for i, tt := range tests {
+		g := &fleet.TaskGroup{Constraints: tt.group, Tasks: []fleet.Task{{Constraints: tt.task}}}
+		if got := New(&fleet.Job{Constraints: tt.job}, g).Hosts(); got != tt.want {
+			t.Errorf("%d: %+v, want %+v", i, got, tt.want)
+		}
+	}
+}
+
+func TestManyValuesAreCutShort(t *testing.T) {
+	c := New(&fleet.Job{Datacenters: []string{"*"}, Constraints: []fleet.Constraint{{LTarget: "${node.unique.name}", RTarget: "x"}}}, &fleet.TaskGroup{})
+	for i := range 7 {
+		c.Judge(&fleet.Node{Name: fmt.Sprintf("n%d", i)})
+	}
+	var m fleet.AllocMetric
+	c.Explain(&m)
+	want := "1 node has n0, 1 node has n1, 1 node has n2, 1 node has n3, 3 nodes have other values"
+	if len(m.Refusals) != 1 || m.Refusals[0].Has != want || m.NodesFiltered != 7 {
+		t.Fatalf("%+v", m)
+	}
+}
+
+// A class may never give an answer that its node would not get by itself.
+func TestClassesJudgeAsRulesDo(t *testing.T) {
+	word := rapid.SampledFrom([]string{"", "a", "b", "ab", "1", "10", "9"})
+	ref := rapid.SampledFrom([]string{"${attr.x}", "${attr.y}", "${meta.x}", "${node.class}", "a", "9"})
+	rapid.Check(t, func(rt *rapid.T) {
+		job := &fleet.Job{Datacenters: []string{rapid.SampledFrom([]string{"*", "a*", "b"}).Draw(rt, "dc")}}
+		for range rapid.IntRange(0, 3).Draw(rt, "constraints") {
+			job.Constraints = append(job.Constraints, fleet.Constraint{
+				LTarget: ref.Draw(rt, "left"), Operand: rapid.SampledFrom(fleet.Operators[:11]).Draw(rt, "op"), RTarget: ref.Draw(rt, "right")})
+		}
+		g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "wasm"}}}
+		c, refused := New(job, g), 0
+		for range 20 {
+			n := &fleet.Node{
+				Datacenter: word.Draw(rt, "datacenter"), NodeClass: word.Draw(rt, "class"),
+				Attributes: map[string]string{"x": word.Draw(rt, "x")}, Meta: map[string]string{},
+				Drivers: map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: rapid.Bool().Draw(rt, "healthy")}},
+			}
+			if v := word.Draw(rt, "y"); v != "" {
+				n.Attributes["y"] = v
+			}
+			got, want := c.Judge(n), New(job, g).Judge(n)
+			if got != want {
+				rt.Fatalf("class says %v, the rules %v for %+v", got, want, n)
+			}
+			if !got {
+				refused++
+			}
+		}
+		var m fleet.AllocMetric
+		c.Explain(&m)
+		if m.NodesFiltered != refused || (refused > 0) != (len(m.Refusals) > 0) {
+			rt.Fatalf("refused %d, explained %d by %d rules", refused, m.NodesFiltered, len(m.Refusals))
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package scheduler
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// followupStep is how far apart delayed evaluations of a job are at least: what
+// is due within one step is placed by one evaluation, at its end.
+const followupStep = time.Second
+
+// followups are the delayed evaluations of an attempt, in the order of their use.
+type followups []state.Eval
+
+func (a *attempt) delay(g *reconcile.Group) {
+	for _, d := range g.Delayed {
+		if a.explain.NextWake.IsZero() || d.At.Before(a.explain.NextWake) {
+			a.explain.NextWake = d.At
+		}
+		if d.Marked {
+			continue
+		}
+		a.plan.Stops = append(a.plan.Stops, command.Stop{
+			Alloc: d.Alloc.ID, Desired: state.DesiredRun, Followup: a.followup(d.At),
+			Reason: "it failed and will be placed again at " + d.At.UTC().Format(time.RFC3339),
+		})
+	}
+}
+
+func (a *attempt) followup(at time.Time) fleet.UUID {
+	due := at.Add(followupStep - 1).Truncate(followupStep).UnixNano()
+	for i := range a.follow {
+		if a.follow[i].WaitUntil == due {
+			return a.follow[i].ID
+		}
+	}
+	e := a.newEval(fleet.TriggerReschedule, fleet.EvalPending)
+	e.WaitUntil = due
+	a.follow = append(a.follow, e)
+	return e.ID
+}
+
+func (a *attempt) newEval(trigger, status string) state.Eval {
+	e := state.Eval{
+		ID: a.mint(), Namespace: a.plan.Namespace, Job: a.plan.Job, Type: a.in.Eval.Type, Trigger: trigger,
+		Priority: a.plan.Priority, Status: status, Prev: a.in.Eval.ID,
+		CreateTime: a.plan.At, ModifyTime: a.plan.At,
+	}
+	if a.job != nil {
+		e.JobIndex, e.Type = a.job.JobModifyIndex, a.cur.Spec.Type
+	}
+	return e
+}
+
+// finish writes what becomes of the evaluation and which follow it.
+func (a *attempt) finish() {
+	e := a.ended(fleet.EvalComplete)
+	e.Groups = a.outcomes
+	placed, queued := 0, 0
+	for _, o := range a.outcomes {
+		placed, queued = placed+o.Placed, queued+o.Queued
+	}
+	waiting, others := a.blocked()
+	switch {
+	case queued == 0:
+		if waiting != nil {
+			others = append(others, waiting)
+		}
+		a.plan.Evals = append(a.plan.Evals, e)
+	case a.in.Eval.Trigger == fleet.TriggerQueued:
+		// It waited and must wait on: the same evaluation, not one more.
+		if waiting != nil {
+			others = append(others, waiting)
+		}
+		e.Status, e.Description = fleet.EvalBlocked, waitsFor(placed, queued)
+		a.plan.Evals = append(a.plan.Evals, e)
+	default:
+		b := a.waitOn(waiting, queued)
+		e.Blocked, e.Description = b.ID, waitsFor(placed, queued)
+		a.plan.Evals = append(a.plan.Evals, e, b)
+	}
+	for _, o := range others {
+		c := *o
+		c.Status, c.Description, c.ModifyTime = fleet.EvalCancelled, "superseded by evaluation "+a.plan.Eval.String(), a.plan.At
+		a.plan.Evals = append(a.plan.Evals, c)
+	}
+	a.plan.Evals = append(a.plan.Evals, a.follow...)
+}
+
+func waitsFor(placed, queued int) string {
+	return fmt.Sprintf("placed %d; %d wait for room or for a node that may take them", placed, queued)
+}
+
+// ended is the evaluation with its new status.
+func (a *attempt) ended(status string) state.Eval {
+	e := *a.in.Eval
+	e.Status, e.Snapshot, e.ModifyTime, e.Description, e.WaitUntil = status, a.plan.Snapshot, a.plan.At, "", 0
+	if a.job != nil {
+		e.JobIndex = a.job.JobModifyIndex
+	}
+	return e
+}
+
+// blocked finds the evaluations of the job that wait for room, this one left out:
+// the newest, and those that should not be.
+func (a *attempt) blocked() (newest *state.Eval, others []*state.Eval) {
+	for e := range a.in.View.EvalsByJob(a.plan.Namespace, a.plan.Job) {
+		if e.Status != fleet.EvalBlocked || e.ID == a.plan.Eval {
+			continue
+		}
+		if newest != nil {
+			others = append(others, newest)
+		}
+		newest = e
+	}
+	return newest, others
+}
+
+// waitOn brings the waiting evaluation up to date, or makes one.
+func (a *attempt) waitOn(waiting *state.Eval, queued int) state.Eval {
+	var b state.Eval
+	if waiting != nil {
+		b = *waiting
+		b.Priority, b.Prev, b.ModifyTime = a.plan.Priority, a.plan.Eval, a.plan.At
+		b.JobIndex = a.job.JobModifyIndex
+	} else {
+		b = a.newEval(fleet.TriggerQueued, fleet.EvalBlocked)
+	}
+	b.Snapshot, b.Description, b.Groups = a.plan.Snapshot, fmt.Sprintf("%d wait for room or for a node that may take them", queued), nil
+	for _, o := range a.outcomes {
+		b.Groups = append(b.Groups, state.GroupOutcome{Group: o.Group, Queued: o.Queued})
+	}
+	return b
+}
+
+// refuse ends the evaluation as failed.
+func (a *attempt) refuse(why string) {
+	e := a.ended(fleet.EvalFailed)
+	e.Description = why
+	a.explain.Refused = why
+	a.plan.Evals = append(a.plan.Evals, e)
+}

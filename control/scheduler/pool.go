@@ -1,0 +1,127 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
+	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// pool is the nodes that may take new work, and what they have free: usage of the
+// state, plans in flight and this plan taken together.
+type pool struct {
+	rows   []*state.Node // parallel to nodes, by key
+	nodes  []rank.Node
+	absent []*state.Node // not ready for new work
+}
+
+func loadPool(in *Input) *pool {
+	p := &pool{
+		rows:  make([]*state.Node, 0, in.View.NodeCount()),
+		nodes: make([]rank.Node, 0, in.View.NodeCount()),
+	}
+	for row := range in.View.Nodes() {
+		if !row.Ready() {
+			p.absent = append(p.absent, row)
+			continue
+		}
+		u := in.View.Usage(row.Key)
+		if in.InFlight != nil {
+			d := in.InFlight(row.Key)
+			u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
+		}
+		whole := row.Spec.Capacity()
+		p.rows = append(p.rows, row)
+		p.nodes = append(p.nodes, rank.Node{
+			Key: row.Key, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - u.CPU, MemoryMB: whole.MemoryMB - u.MemoryMB},
+		})
+	}
+	return p
+}
+
+// find is the position of a node, or nil for one that takes no new work.
+func (p *pool) find(k state.NodeKey) *rank.Node {
+	i, ok := slices.BinarySearchFunc(p.nodes, k, func(n rank.Node, k state.NodeKey) int { return cmp.Compare(n.Key, k) })
+	if !ok {
+		return nil
+	}
+	return &p.nodes[i]
+}
+
+// settle frees what the plan stops for good and counts what stays of the job.
+func (p *pool) settle(r *reconcile.Result) {
+	for _, s := range r.Stops {
+		if n := p.find(s.Alloc.Node); n != nil && s.Alloc.Holds() {
+			give(n, s.Alloc.Ask(), 1)
+		}
+	}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		for _, rows := range [2][]*state.Alloc{g.Keep, g.InPlace} {
+			for _, row := range rows {
+				if n := p.find(row.Node); n != nil {
+					n.InJob++
+				}
+			}
+		}
+		for _, s := range g.Place {
+			if n := p.replaced(s); n != nil {
+				n.InJob++
+			}
+		}
+	}
+}
+
+// replaced is the node of the running allocation that a placement replaces.
+func (p *pool) replaced(s reconcile.Place) *rank.Node {
+	if !s.Replace {
+		return nil
+	}
+	return p.find(s.Prev.Node)
+}
+
+// enter prepares the pool for one group: its own are counted, and those that its
+// placements replace give their room back.
+func (p *pool) enter(g *reconcile.Group) {
+	for i := range p.nodes {
+		p.nodes[i].InGroup = 0
+	}
+	for _, rows := range [2][]*state.Alloc{g.Keep, g.InPlace} {
+		for _, row := range rows {
+			if n := p.find(row.Node); n != nil {
+				n.InGroup++
+			}
+		}
+	}
+	for _, s := range g.Place {
+		if n := p.replaced(s); n != nil {
+			give(n, s.Prev.Ask(), 1)
+			n.InJob--
+		}
+	}
+}
+
+// restore takes the room of a running allocation again whose successor found no
+// place. It reports false when the room is gone.
+func (p *pool) restore(s reconcile.Place, one rank.Request) bool {
+	n := p.find(s.Prev.Node)
+	if n == nil {
+		return true // a node that takes no new work: nobody else took its room
+	}
+	a := s.Prev.Ask()
+	if a.CPU > n.Free.CPU || a.MemoryMB > n.Free.MemoryMB || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
+		return false
+	}
+	give(n, a, -1)
+	n.InJob++
+	n.InGroup++
+	return true
+}
+
+func give(n *rank.Node, a fleet.Ask, sign int64) {
+	n.Free.CPU += sign * a.CPU
+	n.Free.MemoryMB += sign * a.MemoryMB
+}

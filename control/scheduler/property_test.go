@@ -1,0 +1,208 @@
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"pgregory.net/rapid"
+)
+
+// A region lives through random events; after each evaluation the whole state is
+// checked against what a naive reader of the job would demand.
+func TestPlansAreSound(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRegion(t)
+		for i := range rapid.IntRange(1, 6).Draw(rt, "nodes") {
+			r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) {
+				n.NodeResources.CPU.CPUShares = int64(rapid.IntRange(0, 8).Draw(rt, "cpu") * 500)
+				n.NodeResources.Memory.MemoryMB = int64(rapid.IntRange(0, 8).Draw(rt, "memory") * 256)
+				n.Attributes["cpu.arch"] = rapid.SampledFrom([]string{"amd64", "arm64"}).Draw(rt, "arch")
+			})
+		}
+		typ := rapid.SampledFrom([]string{fleet.JobTypeService, fleet.JobTypeBatch}).Draw(rt, "type")
+		register(rt, r, typ)
+		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
+			event(rt, r, typ)
+			before := r.store.View()
+			out := r.run(fleet.TriggerNodeUpdate)
+			checkStops(rt, before, &out)
+			checkState(rt, r)
+			checkProgress(rt, r, &out)
+			again := r.run(fleet.TriggerNodeUpdate)
+			if p, s, u, m := counts(&again.Plan); p+s+u+m > 0 {
+				rt.Fatalf("the second run placed %d, stopped %d, updated %d, marked %d", p, s, u, m)
+			}
+		}
+	})
+}
+
+func register(rt *rapid.T, r *region, typ string) {
+	arch := rapid.SampledFrom([]string{"", "amd64", "arm64"}).Draw(rt, "wants arch")
+	distinct := rapid.Bool().Draw(rt, "distinct")
+	count := rapid.IntRange(0, 7).Draw(rt, "count")
+	memory := rapid.IntRange(1, 4).Draw(rt, "asks memory") * 200
+	r.job(func(j *fleet.Job) {
+		j.Type, j.TaskGroups[0].Count, j.TaskGroups[0].Tasks[0].Resources.MemoryMB = typ, &count, &memory
+		if arch != "" {
+			j.Constraints = append(j.Constraints, fleet.Constraint{LTarget: "${attr.cpu.arch}", RTarget: arch})
+		}
+		if distinct {
+			j.TaskGroups[0].Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
+		}
+	})
+}
+
+func event(rt *rapid.T, r *region, typ string) {
+	r.now = r.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(rt, "seconds")) * time.Second)
+	var live []uint32
+	for i := range uint32(10) {
+		if _, ok := r.live()[i]; ok {
+			live = append(live, i)
+		}
+	}
+	switch rapid.IntRange(0, 3).Draw(rt, "event") {
+	case 0:
+		register(rt, r, typ)
+	case 1:
+		node := fmt.Sprintf("n%d", rapid.IntRange(0, 5).Draw(rt, "node"))
+		r.link(node, rapid.SampledFrom([]fleet.LinkState{
+			fleet.LinkOnline, fleet.LinkLate, fleet.LinkUnreachable, fleet.LinkLost}).Draw(rt, "link"))
+	default:
+		if len(live) > 0 {
+			r.observe(rapid.SampledFrom(live).Draw(rt, "index"), rapid.SampledFrom([]state.Observed{
+				state.ObservedRunning, state.ObservedComplete, state.ObservedFailed}).Draw(rt, "observed"))
+		}
+	}
+}
+
+// checkState looks at everything that lives.
+func checkState(rt *rapid.T, r *region) {
+	v := r.store.View()
+	job := v.JobByID("default", "app").Current()
+	names := map[uint32]bool{}
+	used := map[state.NodeKey]fleet.Ask{}
+	for a := range v.Allocs() {
+		if !a.Holds() {
+			continue
+		}
+		if names[a.Index] {
+			rt.Fatalf("index %d lives twice", a.Index)
+		}
+		names[a.Index] = true
+		u := used[a.Node]
+		used[a.Node] = fleet.Ask{CPU: u.CPU + a.Ask().CPU, MemoryMB: u.MemoryMB + a.Ask().MemoryMB}
+	}
+	if want := *job.Spec.TaskGroups[0].Count; len(names) > want {
+		rt.Fatalf("%d live, the count is %d", len(names), want)
+	}
+	for k, u := range used {
+		n := v.Node(k)
+		if whole := n.Spec.Capacity(); u.CPU > whole.CPU || u.MemoryMB > whole.MemoryMB {
+			rt.Fatalf("node %s has %+v, %+v are taken", n.Spec.Name, whole, u)
+		}
+		if n.Link == fleet.LinkLost {
+			rt.Fatalf("node %s is lost and still has live allocations", n.Spec.Name)
+		}
+	}
+	blocked := 0
+	for e := range v.Evals() {
+		if e.Status == fleet.EvalBlocked {
+			blocked++
+		}
+	}
+	if blocked > 1 {
+		rt.Fatalf("%d evaluations are blocked", blocked)
+	}
+}
+
+// checkStops demands a reason for each stop and rules for each placement.
+func checkStops(rt *rapid.T, before *state.View, out *Output) {
+	job := before.JobByID("default", "app").Current()
+	group := &job.Spec.TaskGroups[0]
+	live := 0
+	for a := range before.Allocs() {
+		if a.Holds() && before.Node(a.Node).Link != fleet.LinkLost {
+			live++
+		}
+	}
+	hosts := map[state.NodeKey]bool{}
+	stopped := map[fleet.UUID]bool{}
+	for _, s := range out.Plan.Stops {
+		a := before.AllocByID(s.Alloc)
+		stopped[s.Alloc] = true
+		switch {
+		case s.Desired == state.DesiredRun, a.Observed.Terminal():
+		case s.Lost != (before.Node(a.Node).Link == fleet.LinkLost):
+			rt.Fatalf("stop %+v on a node that is %s", s, before.Node(a.Node).Link)
+		case s.Lost, a.Version != job:
+		case live <= *group.Count:
+			// Holders that do not live (spent, delayed, done) may push it over.
+			if int(a.Index) < *group.Count && !heldByEnded(before, job) {
+				rt.Fatalf("stopped %s without need: %s", a.Name(), s.Reason)
+			}
+		}
+	}
+	for a := range before.Allocs() {
+		if a.Holds() && !stopped[a.ID] {
+			hosts[a.Node] = true
+		}
+	}
+	for _, g := range out.Plan.Groups {
+		for _, k := range g.Nodes {
+			n := before.Node(k)
+			if !n.Ready() {
+				rt.Fatalf("placed on %s, which is %s", n.Spec.Name, n.Link)
+			}
+			for _, c := range job.Spec.Constraints {
+				if n.Spec.Attributes["cpu.arch"] != c.RTarget {
+					rt.Fatalf("placed on %s against %s", n.Spec.Name, c)
+				}
+			}
+			if len(group.Constraints) > 0 && hosts[k] {
+				rt.Fatalf("two on %s against distinct_hosts", n.Spec.Name)
+			}
+			hosts[k] = true
+		}
+	}
+}
+
+func heldByEnded(v *state.View, job *state.JobVersion) bool {
+	for a := range v.Allocs() {
+		if a.Version.Job == job.Job && a.Desired == state.DesiredRun && a.Observed.Terminal() {
+			return true
+		}
+	}
+	return false
+}
+
+// checkProgress: what is queued has no node that could take it.
+func checkProgress(rt *rapid.T, r *region, out *Output) {
+	v := r.store.View()
+	job := v.JobByID("default", "app").Current()
+	group := &job.Spec.TaskGroups[0]
+	if out.Explain.Groups[0].Queued == 0 {
+		return
+	}
+	taken := map[state.NodeKey]bool{}
+	for a := range v.Allocs() {
+		if a.Holds() {
+			taken[a.Node] = true
+		}
+	}
+	for n := range v.Nodes() {
+		u, whole, ask := v.Usage(n.Key), n.Spec.Capacity(), job.Asks[0]
+		may := n.Ready() && u.CPU+ask.CPU <= whole.CPU && u.MemoryMB+ask.MemoryMB <= whole.MemoryMB
+		for _, c := range job.Spec.Constraints {
+			may = may && n.Spec.Attributes["cpu.arch"] == c.RTarget
+		}
+		if may && (len(group.Constraints) == 0 || !taken[n.Key]) {
+			rt.Fatalf("%d are queued while %s could take one", out.Explain.Groups[0].Queued, n.Spec.Name)
+		}
+	}
+	if len(out.Explain.Groups[0].Metric.Refusals) == 0 {
+		rt.Fatal("queued without a reason")
+	}
+}

@@ -1,0 +1,217 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// role is why an allocation holds its slot.
+type role uint8
+
+const (
+	roleKeep role = iota
+	roleInPlace
+	roleReplace
+	roleDone
+	roleDelayed
+	roleSpent
+)
+
+type holder struct {
+	alloc *state.Alloc
+	role  role
+	at    time.Time // roleDelayed
+}
+
+// vacancy is what is known about a slot that was given up.
+type vacancy struct {
+	prev       *state.Alloc
+	reschedule bool
+	delay      time.Duration
+}
+
+// sorter sorts the allocations of one group into holders and vacancies.
+type sorter struct {
+	in      *Input
+	cur     *state.JobVersion
+	out     *Result
+	group   Group
+	holders []holder
+	vacant  map[uint32]vacancy
+	changes []change // few: one per old version
+}
+
+type change struct {
+	version *state.JobVersion
+	kind    fleet.Change
+}
+
+func (s *sorter) hold(a *state.Alloc, r role) {
+	s.holders = append(s.holders, holder{alloc: a, role: r})
+}
+
+// vacate notes who had a slot last; allocations come oldest first.
+func (s *sorter) vacate(v vacancy) {
+	if !v.prev.Next.IsZero() {
+		return // it has a successor, which speaks for itself
+	}
+	if s.vacant == nil {
+		s.vacant = map[uint32]vacancy{}
+	}
+	s.vacant[v.prev.Index] = v
+}
+
+func (s *sorter) add(a *state.Alloc) {
+	switch {
+	case a.Desired != state.DesiredRun:
+		// A lost one whose place was not found at once keeps its chain.
+		if a.Observed == state.ObservedLost {
+			s.vacate(vacancy{prev: a})
+		}
+	case !a.Observed.Terminal():
+		s.addLive(a)
+	case a.Observed == state.ObservedComplete:
+		if s.in.Rules.CompleteStays && s.kind(a) != fleet.ChangeRestart {
+			s.hold(a, roleDone)
+		} else {
+			s.vacate(vacancy{prev: a})
+		}
+	case a.Observed == state.ObservedLost:
+		s.vacate(vacancy{prev: a})
+	case a.Next.IsZero():
+		s.addFailed(a)
+	}
+}
+
+func (s *sorter) addLive(a *state.Alloc) {
+	if name, lost := s.in.Lost(a.Node); lost {
+		s.out.Stops = append(s.out.Stops, Stop{Alloc: a, Lost: true, Reason: lostReason(name)})
+		s.group.Lost++
+		s.vacate(vacancy{prev: a})
+		return
+	}
+	switch s.kind(a) {
+	case fleet.ChangeNone:
+		s.hold(a, roleKeep)
+	case fleet.ChangeInPlace:
+		if s.in.Stays(s.group.Index, a.Node) {
+			s.hold(a, roleInPlace)
+		} else {
+			s.hold(a, roleReplace)
+		}
+	default:
+		s.hold(a, roleReplace)
+	}
+}
+
+func (s *sorter) addFailed(a *state.Alloc) {
+	if s.kind(a) == fleet.ChangeRestart {
+		s.vacate(vacancy{prev: a}) // a new version is a new chance
+		return
+	}
+	failedAt := time.Unix(0, a.ModifyTime)
+	wait, ok := s.group.Spec.ReschedulePolicy.Next(a.Past(), failedAt)
+	if !ok {
+		s.hold(a, roleSpent)
+		return
+	}
+	due := failedAt.Add(wait)
+	// The evaluation that was to wait for it says that the time has come, even if
+	// this server's clock is behind the one that set it.
+	mine := a.Detail != nil && !a.Detail.Followup.IsZero() && a.Detail.Followup == s.in.Eval
+	if mine || !due.After(s.in.Now) {
+		s.vacate(vacancy{prev: a, reschedule: true, delay: wait})
+		return
+	}
+	s.holders = append(s.holders, holder{a, roleDelayed, due})
+}
+
+func (s *sorter) kind(a *state.Alloc) fleet.Change {
+	if a.Version == s.cur {
+		return fleet.ChangeNone
+	}
+	for _, c := range s.changes {
+		if c.version == a.Version {
+			return c.kind
+		}
+	}
+	kind := s.in.Update(a.GroupSpec(), s.group.Spec, a.Version.Spec, s.cur.Spec)
+	s.changes = append(s.changes, change{a.Version, kind})
+	return kind
+}
+
+// settle drops holders that are too many and fills slots that nobody holds.
+func (s *sorter) settle() {
+	slices.SortStableFunc(s.holders, func(a, b holder) int { return cmp.Compare(a.alloc.Index, b.alloc.Index) })
+	count := *s.group.Spec.Count
+	kept := s.holders[:0]
+	for _, h := range s.holders {
+		switch {
+		case len(kept) > 0 && kept[len(kept)-1].alloc.Index == h.alloc.Index:
+			s.drop(h, fmt.Sprintf("another allocation has its name, %s", h.alloc.Name()))
+		case len(kept) == count:
+			s.drop(h, fmt.Sprintf("not needed: the count of %s is %d", s.group.Spec.Name, count))
+		default:
+			kept = append(kept, h)
+		}
+	}
+	s.holders = kept
+	for _, h := range kept {
+		s.assign(h)
+	}
+	s.fill(count - len(kept))
+}
+
+func (s *sorter) drop(h holder, reason string) {
+	if h.role == roleDone {
+		return // it has ended by itself and takes nothing
+	}
+	s.out.Stops = append(s.out.Stops, Stop{Alloc: h.alloc, Reason: reason})
+	s.group.Surplus++
+}
+
+func (s *sorter) assign(h holder) {
+	g := &s.group
+	switch h.role {
+	case roleKeep:
+		g.Keep = append(g.Keep, h.alloc)
+	case roleInPlace:
+		g.InPlace = append(g.InPlace, h.alloc)
+	case roleReplace:
+		g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true})
+	case roleDone:
+		g.Done++
+	case roleSpent:
+		g.Spent++
+	case roleDelayed:
+		d := h.alloc.Detail
+		marked := d != nil && !d.Followup.IsZero() && s.in.Waiting(d.Followup)
+		g.Delayed = append(g.Delayed, Delayed{h.alloc, h.at, marked})
+	}
+}
+
+// fill takes the smallest indexes that no holder has. Holders are sorted.
+func (s *sorter) fill(need int) {
+	next := 0
+	for index := uint32(0); need > 0; index++ {
+		if next < len(s.holders) && s.holders[next].alloc.Index == index {
+			next++
+			continue
+		}
+		p := Place{Index: index}
+		if v, ok := s.vacant[index]; ok {
+			p.Prev, p.Reschedule, p.Delay = v.prev, v.reschedule, v.delay
+			if v.prev.Observed == state.ObservedFailed {
+				p.Avoid = &v.prev.Node
+			}
+		}
+		s.group.Place = append(s.group.Place, p)
+		need--
+	}
+	slices.SortFunc(s.group.Place, func(a, b Place) int { return cmp.Compare(a.Index, b.Index) })
+}

@@ -1,0 +1,137 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Rules is what differs between types of jobs.
+type Rules struct {
+	// CompleteStays: an allocation that completed has done its work and holds its
+	// slot; otherwise it is replaced.
+	CompleteStays bool
+}
+
+// Input is what to reconcile.
+type Input struct {
+	Job    *state.Job // nil: purged
+	Allocs []*state.Alloc
+	Rules  Rules
+	Eval   fleet.UUID // that is being worked on
+	Now    time.Time
+
+	// Lost reports whether a node and what ran on it is given up, and its name.
+	Lost func(state.NodeKey) (name string, lost bool)
+	// Waiting reports whether an evaluation is still to come.
+	Waiting func(fleet.UUID) bool
+	// Update says what a new version does to an allocation; asked once per pair
+	// of versions and group.
+	Update func(old, new *fleet.TaskGroup, oldJob, newJob *fleet.Job) fleet.Change
+	// Stays reports whether the node still meets the rules of the group of that
+	// position in the current version.
+	Stays func(group int, node state.NodeKey) bool
+}
+
+// Result is what to do.
+type Result struct {
+	Stops  []Stop  // of what no group wants, and of what is lost
+	Groups []Group // as in the current version; none if the job is stopped
+}
+
+// Group is what to do for one group.
+type Group struct {
+	Index   int // position in the job version
+	Spec    *fleet.TaskGroup
+	Keep    []*state.Alloc // live, go on as they are
+	InPlace []*state.Alloc // live, take the new version
+	Place   []Place        // by index
+	Surplus int            // how many of Result.Stops are the group's
+	Lost    int            // how many of Result.Stops are the group's for being lost
+	Delayed []Delayed
+	Spent   int // failed and not to be placed again
+	Done    int // completed
+}
+
+// Place is a slot to fill.
+type Place struct {
+	Index      uint32
+	Prev       *state.Alloc   // whose history it inherits; may be nil
+	Replace    bool           // Prev runs and must be stopped if this is placed
+	Reschedule bool           // Prev failed, and this counts as an attempt
+	Delay      time.Duration  // the policy's delay that was waited
+	Avoid      *state.NodeKey // on which Prev failed
+}
+
+// Delayed is a failed allocation that will be placed again later.
+type Delayed struct {
+	Alloc *state.Alloc
+	At    time.Time
+	// Marked: an evaluation that will do it exists.
+	Marked bool
+}
+
+// Stop ends an allocation.
+type Stop struct {
+	Alloc  *state.Alloc
+	Lost   bool
+	Reason string
+}
+
+// Reconcile compares.
+func Reconcile(in Input) Result {
+	var out Result
+	if in.Job == nil || in.Job.Stop {
+		reason := "the job is stopped"
+		if in.Job == nil {
+			reason = "the job is purged"
+		}
+		for _, a := range in.Allocs {
+			in.end(&out, a, reason)
+		}
+		return out
+	}
+	cur := in.Job.Current()
+	sorted := make([]sorter, len(cur.Spec.TaskGroups))
+	for i := range sorted {
+		sorted[i] = sorter{in: &in, cur: cur, out: &out, group: Group{Index: i, Spec: &cur.Spec.TaskGroups[i]}}
+	}
+	for _, a := range in.Allocs {
+		i := -1
+		if a.Version == cur {
+			i = int(a.Group)
+		} else if a.Version.Job == in.Job.Key {
+			i = cur.GroupIndex(a.GroupName())
+		}
+		switch {
+		case i >= 0:
+			sorted[i].add(a)
+		case a.Version.Job != in.Job.Key:
+			in.end(&out, a, "the job is purged")
+		default:
+			in.end(&out, a, fmt.Sprintf("group %s is not in version %d of the job", a.GroupName(), cur.Version))
+		}
+	}
+	for i := range sorted {
+		sorted[i].settle()
+		out.Groups = append(out.Groups, sorted[i].group)
+	}
+	return out
+}
+
+// end stops what is not wanted any more. A failed allocation that still counts is
+// ended too, or a job that is run again would find its slots taken.
+func (in *Input) end(out *Result, a *state.Alloc, reason string) {
+	if a.Desired != state.DesiredRun || a.Observed == state.ObservedComplete || a.Observed.Terminal() && !a.Next.IsZero() {
+		return
+	}
+	s := Stop{Alloc: a, Reason: reason}
+	if name, lost := in.Lost(a.Node); lost && a.Holds() {
+		s.Lost, s.Reason = true, lostReason(name)
+	}
+	out.Stops = append(out.Stops, s)
+}
+
+func lostReason(node string) string { return fmt.Sprintf("node %s is lost", node) }

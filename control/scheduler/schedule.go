@@ -1,0 +1,175 @@
+package scheduler
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
+	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
+	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Stripe is the share of the nodes that a worker prefers among equally good ones,
+// so that workers side by side do not collide: its number, and how many there are.
+type Stripe = rank.Stripe
+
+// UpdateFunc says what a new version of a job does to a running allocation.
+type UpdateFunc func(old, new *fleet.TaskGroup, oldJob, newJob *fleet.Job) fleet.Change
+
+// Input is everything an attempt depends on.
+type Input struct {
+	View *state.View
+	// InFlight is what plans that are not in View yet add to a node; nil for none.
+	InFlight func(state.NodeKey) state.Usage
+	Eval     *state.Eval
+	Now      time.Time
+	Seed     [32]byte // fresh for each attempt
+	Stripe   Stripe
+	Update   UpdateFunc // nil: fleet.UpdateKind
+}
+
+// Output is what an attempt decided.
+type Output struct {
+	Plan    command.Plan
+	Explain Explain
+}
+
+// strategy is how jobs of one type are scheduled.
+type strategy struct{ rules reconcile.Rules }
+
+// strategies is the registry of job types. Those that run on every node need a
+// reconciler of their own and are registered with it.
+var strategies = map[string]strategy{
+	fleet.JobTypeService: {},
+	fleet.JobTypeBatch:   {reconcile.Rules{CompleteStays: true}},
+}
+
+// attempt is one run of Schedule.
+type attempt struct {
+	in       Input
+	job      *state.Job // nil: purged
+	cur      *state.JobVersion
+	rng      *rand.ChaCha8
+	plan     command.Plan
+	explain  Explain
+	pool     *pool // loaded with the first placement
+	outcomes []state.GroupOutcome
+	follow   followups
+}
+
+// Schedule decides what becomes of an evaluation. It has no error: an evaluation
+// that cannot be worked on is ended as failed, with the reason.
+func Schedule(in Input) Output {
+	if in.Update == nil {
+		in.Update = fleet.UpdateKind
+	}
+	a := &attempt{in: in, job: in.View.JobByID(in.Eval.Namespace, in.Eval.Job), rng: rand.NewChaCha8(in.Seed)}
+	a.plan = command.Plan{
+		Eval: in.Eval.ID, Namespace: in.Eval.Namespace, Job: in.Eval.Job,
+		Priority: in.Eval.Priority, Snapshot: in.View.Index(), At: in.Now.UnixNano(),
+	}
+	rules := reconcile.Rules{}
+	if a.job != nil {
+		a.cur = a.job.Current()
+		a.plan.Version, a.plan.Priority = a.cur.Version, fleet.Or(a.cur.Spec.Priority, in.Eval.Priority)
+		s, ok := strategies[a.cur.Spec.Type]
+		if !ok && !a.job.Stop {
+			a.refuse(fmt.Sprintf("jobs of type %q cannot be scheduled yet; use %q or %q",
+				a.cur.Spec.Type, fleet.JobTypeService, fleet.JobTypeBatch))
+			return Output{a.plan, a.explain}
+		}
+		rules = s.rules
+	}
+	a.run(reconcile.Reconcile(a.reconcileInput(rules)))
+	return Output{a.plan, a.explain}
+}
+
+func (a *attempt) reconcileInput(rules reconcile.Rules) reconcile.Input {
+	v := a.in.View
+	return reconcile.Input{
+		Job: a.job, Allocs: a.allocs(), Rules: rules, Eval: a.in.Eval.ID, Now: a.in.Now, Update: a.in.Update,
+		Lost: func(k state.NodeKey) (string, bool) {
+			n := v.Node(k)
+			if n == nil {
+				return fmt.Sprintf("#%d", k), true
+			}
+			return n.Spec.Name, n.Link == fleet.LinkLost
+		},
+		Waiting: func(id fleet.UUID) bool {
+			e := v.Eval(id)
+			return e != nil && !e.Ended() && id != a.in.Eval.ID
+		},
+		Stays: a.stays(),
+	}
+}
+
+// allocs are the job's. A purged job's row is gone and with it the key of its
+// index, so its allocations are found by name; that reads every row, once. So are
+// those of a namesake that was registered after the purge that is worked on.
+func (a *attempt) allocs() []*state.Alloc {
+	var out []*state.Alloc
+	if a.job == nil || a.in.Eval.Trigger == fleet.TriggerJobDeregister && a.job.CreateIndex > a.in.Eval.CreateIndex {
+		for row := range a.in.View.Allocs() {
+			if s := row.Version.Spec; s.ID == a.in.Eval.Job && s.Namespace == a.in.Eval.Namespace {
+				out = append(out, row)
+			}
+		}
+		return out
+	}
+	for row := range a.in.View.AllocsByJob(a.job.Key) {
+		out = append(out, row)
+	}
+	return out
+}
+
+func (a *attempt) stays() func(int, state.NodeKey) bool {
+	checkers := map[int]*feasible.Checker{}
+	return func(group int, k state.NodeKey) bool {
+		c := checkers[group]
+		if c == nil {
+			c = feasible.Staying(a.cur.Spec, &a.cur.Spec.TaskGroups[group])
+			checkers[group] = c
+		}
+		return c.Judge(a.in.View.Node(k).Spec)
+	}
+}
+
+func (a *attempt) run(r reconcile.Result) {
+	for _, s := range r.Stops {
+		a.stop(s.Alloc, s.Lost, s.Reason)
+	}
+	placing := false
+	for i := range r.Groups {
+		placing = placing || len(r.Groups[i].Place) > 0
+	}
+	if placing {
+		a.pool = loadPool(&a.in)
+		a.pool.settle(&r)
+	}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		for _, row := range g.InPlace {
+			a.plan.Updates = append(a.plan.Updates, row.ID)
+		}
+		a.delay(g)
+		a.place(g)
+	}
+	a.explain.Stops = len(r.Stops)
+	a.finish()
+}
+
+func (a *attempt) stop(row *state.Alloc, lost bool, reason string) {
+	a.plan.Stops = append(a.plan.Stops, command.Stop{Alloc: row.ID, Desired: state.DesiredStop, Lost: lost, Reason: reason})
+}
+
+func (a *attempt) mint() fleet.UUID {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:8], a.rng.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], a.rng.Uint64())
+	return fleet.MintUUID(b)
+}

@@ -1,0 +1,213 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// session is one link of one device, or of a gateway that speaks for many.
+type session struct {
+	*Sessions
+	link    link.Link
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	nodes   map[fleet.UUID]bool // registered on this link
+	streams chan struct{}       // counts streams being handled
+}
+
+func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
+	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink)}
+	ctx, cancel := context.WithCancel(ctx)
+	// The link's end ends everything on it, and the server's end the link.
+	stopLink := context.AfterFunc(l.Context(), cancel)
+	stopServer := context.AfterFunc(ctx, func() { _ = l.Close(link.CodeShutdown, "the server stops") })
+	late := time.AfterFunc(RegisterTimeout, func() {
+		if k.registered() == 0 {
+			_ = l.Close(link.CodeProtocol, "no registration in time")
+		}
+	})
+	k.wg.Go(func() { k.beats(ctx) })
+	k.accept(ctx)
+	late.Stop()
+	cancel()
+	_ = l.Close(link.CodeDone, "")
+	k.wg.Wait()
+	stopLink()
+	stopServer()
+	k.farewell(context.Cause(l.Context()))
+}
+
+func (k *session) registered() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.nodes)
+}
+
+func (k *session) farewell(why error) {
+	reason := "the link ended"
+	if why != nil && !errors.Is(why, context.Canceled) {
+		reason = why.Error()
+	}
+	for node := range k.nodes {
+		if k.leave(node, k) {
+			k.Liveness.LinkDown(node, reason)
+			k.Logger.Info("device gone", "node", node, "reason", reason)
+		}
+	}
+}
+
+func (k *session) accept(ctx context.Context) {
+	for {
+		st, err := k.link.AcceptStream(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case k.streams <- struct{}{}:
+		default:
+			st.Reset(link.CodeBusy)
+			continue
+		}
+		k.wg.Go(func() {
+			defer func() { <-k.streams }()
+			k.stream(ctx, st)
+		})
+	}
+}
+
+// stream reads the header, checks whom it speaks for, and serves its kind.
+func (k *session) stream(ctx context.Context, st link.Stream) {
+	defer st.Close()
+	var h wire.Header
+	_ = st.SetReadDeadline(time.Now().Add(RegisterTimeout))
+	if err := wire.Read(st, &h); err != nil {
+		k.broken(st, fmt.Errorf("stream header: %w", err))
+		return
+	}
+	_ = st.SetReadDeadline(time.Time{})
+	if err := k.mayspeak(h.Node); err != nil {
+		k.Logger.Warn("stream refused", "peer", k.link.Peer(), "error", err)
+		_ = k.link.Close(link.CodeRefused, err.Error())
+		return
+	}
+	if err := k.serve(ctx, st, h); err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		k.broken(st, err)
+	}
+}
+
+func (k *session) broken(st link.Stream, err error) {
+	k.Logger.Debug("stream ended", "peer", k.link.Peer(), "error", err)
+	st.Reset(link.CodeProtocol)
+}
+
+func (k *session) mayspeak(node fleet.UUID) error {
+	peer := k.link.Peer()
+	if peer.Kind == trust.KindGateway || peer.ID == node.String() {
+		return nil
+	}
+	return fmt.Errorf("the certificate is for node %s, the stream speaks for %s", peer.ID, node)
+}
+
+func (k *session) serve(ctx context.Context, st link.Stream, h wire.Header) error {
+	if h.Kind == wire.KindRegister {
+		return k.register(ctx, st, h.Node)
+	}
+	k.mu.Lock()
+	known := k.nodes[h.Node]
+	k.mu.Unlock()
+	if !known {
+		return fmt.Errorf("node %s has not registered on this link", h.Node)
+	}
+	switch h.Kind {
+	case wire.KindStatus:
+		return k.status(ctx, st, h.Node)
+	case wire.KindModule:
+		return k.module(st)
+	}
+	return fmt.Errorf("devices do not open streams of kind %d", h.Kind)
+}
+
+// register commits what the agent reports, answers, and starts the push.
+func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID) error {
+	var m wire.Register
+	if err := wire.Read(st, &m); err != nil {
+		return err
+	}
+	region := k.Store.View().Region()
+	welcome := wire.Welcome{
+		RegionID: region.ID, Epoch: region.Epoch, ServerTime: k.Now().UnixNano(),
+		BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
+	}
+	if err := checkRegister(&m, region.ID); err != nil {
+		welcome.Refusal = err.Error()
+		if err := wire.Write(st, &welcome); err != nil {
+			return err
+		}
+		return st.CloseWrite() // the device ends the link once it has read why
+	}
+	cmd := command.NodeRegister{ID: node, Spec: m.Spec, Addr: k.link.RemoteAddr().String(), At: k.Now().UnixNano()}
+	_, _ = rand.Read(cmd.Seed[:])
+	if _, err := k.Log.Propose(ctx, &cmd); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	k.mu.Lock()
+	again := k.nodes[node]
+	k.nodes[node] = true
+	k.mu.Unlock()
+	if err := wire.Write(st, &welcome); err != nil {
+		return err
+	}
+	k.Liveness.LinkUp(node)
+	if !again { // facts that change on a live link register anew without a second push
+		k.enter(node, k)
+		k.wg.Go(func() { k.push(ctx, node, m.Held) })
+		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "held", m.Held)
+	}
+	return nil
+}
+
+func checkRegister(m *wire.Register, region fleet.UUID) error {
+	if !m.RegionID.IsZero() && m.RegionID != region {
+		return fmt.Errorf("the device belongs to region %s, this is %s; to move it, stop its agent and remove its data folder", m.RegionID, region)
+	}
+	var n fleet.Node
+	if err := json.Unmarshal(m.Spec, &n); err != nil {
+		return fmt.Errorf("the node's description does not decode: %v", err)
+	}
+	if len(n.Attributes) > fleet.NodeAttributesMax {
+		return fmt.Errorf("the node reports %d attributes; at most %d", len(n.Attributes), fleet.NodeAttributesMax)
+	}
+	return nil
+}
+
+func (k *session) beats(ctx context.Context) {
+	for {
+		b, err := k.link.ReceiveDatagram(ctx)
+		if err != nil {
+			return
+		}
+		var beat wire.Beat
+		if err := wire.Decode(b, &beat); err != nil {
+			k.Logger.Debug("bad datagram", "peer", k.link.Peer(), "error", err)
+			continue
+		}
+		k.mu.Lock()
+		known := k.nodes[beat.Node]
+		k.mu.Unlock()
+		if known {
+			k.Liveness.Beat(beat.Node)
+		}
+	}
+}

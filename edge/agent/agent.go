@@ -1,0 +1,196 @@
+// Package agent puts a device together: state on disk, module cache, drivers, runner and session. It holds wiring only; what is
+// decided is decided in edge/device.
+//
+// Everything that differs between a real device, a dev agent and a test is in Config: nothing is read from the environment.
+//
+// Threading: New and Run are called once, in this order; Status from any goroutine.
+package agent
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/drivers/driver"
+	"github.com/dunlin-edge/dunlin/edge/artifact"
+	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/runner"
+	"github.com/dunlin-edge/dunlin/edge/session"
+	"github.com/dunlin-edge/dunlin/edge/statedb"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/blob"
+	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// ModuleCacheBytesMax is the default limit of the module cache.
+const ModuleCacheBytesMax = 2 << 30
+
+// modulesDir is the module cache's folder in the data folder.
+const modulesDir = "modules"
+
+// Config is everything an agent is made of.
+type Config struct {
+	DataDir    string         // absolute; made if need be
+	Identity   trust.Identity // of the device's certificate; its ID is the node's
+	Name       string         // of the node; empty: its ID
+	Datacenter string
+	NodeClass  string
+	Meta       map[string]string
+	Servers    []string // host:port
+	Dialer     link.Dialer
+	Clock      *trust.Clock // raised to what servers say; may be nil
+	Reserved   fleet.NodeReserved
+
+	Probe    func(context.Context) (*fleet.Node, error) // what the device is and has
+	Drivers  map[string]driver.Driver                   // those that are enabled; Drivers makes the usual ones
+	Settings map[string]runner.Setting                  // by driver
+
+	Blobs               *blob.Store // nil: DATA/modules with ModuleCacheBytesMax
+	ModuleCacheBytesMax int64       // 0: ModuleCacheBytesMax
+
+	// StopTasksOnExit takes the tasks along when Run ends, for dev agents. Otherwise they run on.
+	StopTasksOnExit bool
+	Log             *slog.Logger
+}
+
+// Agent is one device's agent.
+type Agent struct {
+	cfg     Config
+	id      fleet.UUID
+	node    *fleet.Node
+	db      *statedb.DB
+	runner  *runner.Runner
+	session *session.Session
+}
+
+// New opens what the device has on disk and probes it. Nothing runs before Run; without Run, Close must be called.
+func New(ctx context.Context, cfg Config) (*Agent, error) {
+	id, err := fleet.ParseUUID(cfg.Identity.ID)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate's node ID: %w", err)
+	}
+	if !filepath.IsAbs(cfg.DataDir) {
+		return nil, fmt.Errorf("data folder %q: use an absolute path", cfg.DataDir)
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o711); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	a := &Agent{cfg: cfg, id: id}
+	if a.node, err = a.describe(ctx); err != nil {
+		return nil, err
+	}
+	if a.cfg.Blobs == nil {
+		limit := cfg.ModuleCacheBytesMax
+		if limit == 0 {
+			limit = ModuleCacheBytesMax
+		}
+		if a.cfg.Blobs, err = blob.Open(filepath.Join(cfg.DataDir, modulesDir), blob.Options{MaxBytes: limit}); err != nil {
+			return nil, err
+		}
+	}
+	db, state, err := statedb.Open(cfg.DataDir, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	a.db = db
+	a.raise(state.Facts.Clock)
+	a.wire(state)
+	return a, nil
+}
+
+// wire connects the parts, which need each other in a circle: the runner's cache fetches over the session's link.
+func (a *Agent) wire(state device.State) {
+	a.runner = runner.New(runner.Options{
+		DataDir: a.cfg.DataDir, State: state, Store: a.db,
+		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
+		Modules: artifact.New(a.cfg.Blobs, region{a}, nil),
+		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
+		Node:   func() *fleet.Node { return a.node },
+		Region: a.cfg.Identity.Region, StopTasksOnExit: a.cfg.StopTasksOnExit, Log: a.cfg.Log,
+	})
+	a.session = session.New(session.Options{
+		Dialer: a.cfg.Dialer, Servers: a.cfg.Servers, Node: a.id, Device: clocked{a.runner, a},
+		Spec: func() ([]byte, error) { return json.Marshal(a.node) }, Log: a.cfg.Log,
+	})
+}
+
+// region lets the cache fetch over whatever link there is.
+type region struct{ agent *Agent }
+
+// Module opens a module at the region.
+func (r region) Module(ctx context.Context, digest string, offset uint64) (uint64, io.ReadCloser, error) {
+	return r.agent.session.Module(ctx, digest, offset)
+}
+
+// clocked is the runner, with an eye on what servers say about the time.
+type clocked struct {
+	*runner.Runner
+	agent *Agent
+}
+
+// LinkUp raises the clock and passes the welcome on.
+func (c clocked) LinkUp(ctx context.Context, w *wire.Welcome) (<-chan *wire.StatusBatch, error) {
+	c.agent.raise(w.ServerTime)
+	return c.Runner.LinkUp(ctx, w)
+}
+
+func (a *Agent) raise(nanos int64) {
+	if a.cfg.Clock != nil && nanos > 0 {
+		a.cfg.Clock.Raise(time.Unix(0, nanos))
+	}
+}
+
+// describe is what the agent reports of its device.
+func (a *Agent) describe(ctx context.Context) (*fleet.Node, error) {
+	n, err := a.cfg.Probe(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("probe this device: %w", err)
+	}
+	n.ID = fleet.NodeID(a.id.String())
+	if n.Name = a.cfg.Name; n.Name == "" {
+		n.Name = a.id.String()
+	}
+	n.Datacenter, n.NodeClass, n.Meta = a.cfg.Datacenter, a.cfg.NodeClass, a.cfg.Meta
+	n.ReservedResources = a.cfg.Reserved
+	n.Drivers = make(map[string]fleet.DriverInfo, len(a.cfg.Drivers))
+	if n.Attributes == nil {
+		n.Attributes = map[string]string{}
+	}
+	for name, d := range a.cfg.Drivers {
+		f := d.Fingerprint(ctx)
+		n.Drivers[name] = fleet.DriverInfo{Detected: f.Detected, Healthy: f.Healthy, HealthDescription: f.Description, Attributes: f.Attributes}
+		if f.Healthy {
+			maps.Copy(n.Attributes, f.Attributes)
+		}
+	}
+	return n, nil
+}
+
+// Run serves the device until ctx ends. Tasks run on afterwards, unless StopTasksOnExit is set.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// The runner outlives the session, which has to tell it that the link is gone.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() {
+		defer cancel() // without a runner there is nothing to have a session for
+		done <- a.runner.Run(inner)
+	}()
+	a.session.Run(ctx)
+	stop()
+	return errors.Join(<-done, a.Close())
+}
+
+// Close lets go of the disk. Run does it by itself.
+func (a *Agent) Close() error { return a.db.Close() }

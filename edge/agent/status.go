@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Status is what an agent tells about itself on its own device.
+type Status struct {
+	NodeID     fleet.NodeID
+	Name       string
+	Region     string
+	RegionID   string `json:",omitempty"` // empty before the first contact
+	Datacenter string
+	Servers    []string
+	Link       Link
+	Generation string // of the desired state on disk, as "epoch.n"
+	Untold     int    // allocations whose newest status the region has not committed
+	Allocs     []Alloc
+}
+
+// Link is the state of the link.
+type Link struct {
+	Up      bool
+	Since   time.Time
+	Address string `json:",omitempty"`
+	Server  string `json:",omitempty"`
+	Reason  string `json:",omitempty"` // why it is down
+}
+
+// Alloc is one allocation on this device.
+type Alloc struct {
+	ID          string
+	Name        string
+	JobID       fleet.JobID
+	JobVersion  uint64
+	Desired     string // fleet.DesiredRun or DesiredStop
+	Status      string
+	Description string `json:",omitempty"`
+	Orphan      bool   `json:",omitempty"` // the region does not know it
+	Tasks       map[string]*fleet.TaskState
+}
+
+// Status asks the device. It waits while the device is busy, until ctx ends.
+func (a *Agent) Status(ctx context.Context) (Status, error) {
+	v, err := a.runner.View(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	l := a.session.State()
+	s := Status{
+		NodeID: a.node.ID, Name: a.node.Name, Region: a.cfg.Identity.Region, Datacenter: a.node.Datacenter, Servers: a.cfg.Servers,
+		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason},
+		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
+	}
+	if !v.Facts.Region.IsZero() {
+		s.RegionID = v.Facts.Region.String()
+	}
+	for _, row := range v.Allocs {
+		out := Alloc{
+			ID: row.ID.String(), Name: row.Name, JobID: row.Job.ID, JobVersion: row.Job.Version, Desired: fleet.DesiredRun,
+			Status: row.Status, Description: row.Description, Orphan: row.Orphan, Tasks: make(map[string]*fleet.TaskState, len(row.Tasks)),
+		}
+		if row.Stop {
+			out.Desired = fleet.DesiredStop
+		}
+		for i := range row.Tasks {
+			out.Tasks[row.Tasks[i].Name] = row.Tasks[i].View()
+		}
+		s.Allocs = append(s.Allocs, out)
+	}
+	return s, nil
+}
+
+// Node is what the agent reports of its device. It must not be changed.
+func (a *Agent) Node() *fleet.Node { return a.node }

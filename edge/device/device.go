@@ -1,0 +1,315 @@
+package device
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/edge/alloc"
+	"github.com/dunlin-edge/dunlin/edge/task"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// Config is what a Device needs to be made. The zero value works.
+type Config struct {
+	Seed          uint64 // spreads retries; another for each device
+	Parse         Parser // nil: Parse
+	DeadAllocsMax int    // 0: DeadAllocsMax
+	Planted       Planted
+}
+
+// Planted are faults for the simulator, to show that its oracles find them. All false in a real device.
+type Planted struct {
+	AckBeforePersist bool // acknowledge a desired state that is not on disk
+	StopOrphans      bool // take an unknown allocation for one to stop
+	ForgetUnacked    bool // take a status for told when it is sent
+	ObeyOlder        bool // take a desired state of an older generation
+}
+
+// entry is one allocation and what this device keeps beside it.
+type entry struct {
+	*alloc.Alloc
+	key   wire.JobKey
+	job   *Job   // nil: its job is not on this device
+	group *group // nil with job
+	pins  []string
+
+	orphan  bool
+	cleared bool // files gone
+	buried  bool // the device has counted its end
+
+	dirty  bool // to be written
+	queued bool // to be told
+	seen   uint64
+	acked  uint64 // Rev that the region has committed
+	told   string // client status of the last batch that named it
+	wake   time.Time
+}
+
+// Device is the core of one device.
+type Device struct {
+	cfg     Config
+	facts   Facts
+	resync  bool // ask for everything on the next link
+	linkUp  bool
+	now     time.Time
+	jobs    map[wire.JobKey]*heldJob
+	allocs  map[fleet.UUID]*entry
+	modules map[string]*module
+	dead    []fleet.UUID // ended and with files, oldest first
+	tombs   []fleet.UUID // ended, without files, oldest first
+	timers  timers
+	status  telling
+
+	// To be written.
+	dirty      []fleet.UUID
+	newJobs    []wire.JobSpec
+	dropJobs   []wire.JobKey
+	dropAllocs []fleet.UUID
+	unsaved    bool // some of it is worth a write
+	savedClock int64
+	persistBy  time.Time // zero: nothing waits
+
+	out  output
+	cmds []alloc.Command // scratch
+}
+
+// New returns a device that waits for Boot.
+func New(cfg Config) *Device {
+	if cfg.Parse == nil {
+		cfg.Parse = Parse
+	}
+	if cfg.DeadAllocsMax == 0 {
+		cfg.DeadAllocsMax = DeadAllocsMax
+	}
+	return &Device{
+		cfg: cfg, jobs: map[wire.JobKey]*heldJob{}, allocs: map[fleet.UUID]*entry{}, modules: map[string]*module{},
+	}
+}
+
+// Step tells the device what happened and returns what to do about it, in order.
+func (d *Device) Step(ev Event, now time.Time) []Action {
+	d.now = now
+	if n := now.UnixNano(); n > d.facts.Clock {
+		d.facts.Clock = n // written when something else is
+	}
+	switch ev := ev.(type) {
+	case Boot:
+		d.boot(ev)
+	case DesiredReceived:
+		d.desired(ev.Message)
+	case ModuleReady:
+		d.moduleReady(ev.Digest)
+	case ModuleFailed:
+		d.moduleFailed(ev)
+	case ModuleLost:
+		d.moduleLost(ev.Digest)
+	case TaskHappened:
+		d.taskHappened(ev)
+	case LinkUp:
+		d.goUp(ev.Welcome)
+	case LinkDown:
+		d.goDown()
+	case StatusAcked:
+		d.statusAcked(ev.Seq)
+	case Timer:
+		d.timers.woken(now)
+	}
+	d.runTimers()
+	d.reap()
+	d.tell()
+	return d.finish()
+}
+
+// Register is what to say first on a new link: the region it obeys and what it holds of it.
+func (d *Device) Register() (region fleet.UUID, held wire.Generation) {
+	if d.resync {
+		return d.facts.Region, wire.Generation{}
+	}
+	return d.facts.Region, d.facts.Held
+}
+
+func (d *Device) boot(ev Boot) {
+	d.facts = ev.State.Facts
+	d.savedClock = d.facts.Clock
+	d.facts.Clock = max(d.facts.Clock, d.now.UnixNano())
+	for _, spec := range ev.State.Jobs {
+		if err := d.hold(spec); err != nil {
+			d.warn("%v; its tasks that run are left running", err)
+		}
+	}
+	for _, digest := range ev.Modules {
+		d.modules[digest] = &module{ready: true}
+	}
+	slices.SortFunc(ev.State.Allocs, func(a, b Record) int { return compareID(a.Desired.ID, b.Desired.ID) })
+	for _, rec := range ev.State.Allocs {
+		d.restore(rec)
+	}
+	d.sortDead()
+	d.unpinRest()
+	for _, spec := range ev.State.Jobs {
+		if h := d.jobs[spec.Key]; h != nil && h.users == 0 {
+			delete(d.jobs, spec.Key)
+			d.dropJobs, d.unsaved = append(d.dropJobs, spec.Key), true
+		}
+	}
+	for _, id := range ev.Dirs {
+		// A folder without a record is what a crash left of a forgotten allocation. If the records themselves were lost,
+		// its task may be running in it.
+		if d.allocs[id] == nil && !d.facts.Region.IsZero() {
+			d.out.remove = append(d.out.remove, RemoveAllocDir{Alloc: id})
+		}
+	}
+}
+
+func (d *Device) restore(rec Record) {
+	var specs []task.Spec
+	if h := d.jobs[rec.Desired.Job]; h != nil {
+		if g := h.job.groups[rec.Desired.Group]; g != nil {
+			specs = g.specs
+		}
+	}
+	a, cmds := alloc.Restore(rec.Record, specs, d.cfg.Seed, nil, d.now)
+	e := &entry{Alloc: a, orphan: rec.Orphan, cleared: rec.Cleared, seen: rec.Rev()}
+	d.allocs[rec.Desired.ID] = e
+	if rec.Cleared {
+		e.buried = true
+		return
+	}
+	if err := d.use(e, rec.Desired.Job); err != nil && !a.Terminal() {
+		d.resync = true
+		d.warn("allocation %s: %v; what runs of it runs on, and the region will be asked for everything", rec.Desired.ID, err)
+	}
+	if a.Terminal() && len(cmds) == 0 {
+		e.buried = true
+		return
+	}
+	d.pin(e)
+	d.do(e, cmds)
+	d.do(e, e.Begin(d.cmds[:0], d.now))
+	d.schedule(e)
+	if e.Rev() != e.seen || e.Terminal() {
+		d.touch(e)
+	}
+}
+
+// taskHappened passes a driver's report on to the task it belongs to.
+func (d *Device) taskHappened(ev TaskHappened) {
+	e := d.allocs[ev.Alloc]
+	if e == nil {
+		return
+	}
+	t := e.Task(ev.Task)
+	if t == nil {
+		return
+	}
+	if _, ok := ev.What.(task.Destroyed); ok {
+		// Until this is on disk a boot asks for it again, which does no harm.
+		t.Step(ev.What, d.now)
+		d.include(e)
+		return
+	}
+	if t.Attempt() != ev.Attempt {
+		return
+	}
+	d.step(e, t, ev.What)
+}
+
+// step tells a task what happened and does what follows.
+func (d *Device) step(e *entry, t *task.Task, ev task.Event) {
+	d.do(e, e.Step(t, ev, d.cmds[:0], d.now))
+	d.advance(e)
+}
+
+// advance begins what is due, and notes what changed.
+func (d *Device) advance(e *entry) {
+	if at, waiting := e.WakeAt(); waiting && !at.After(d.now) {
+		d.do(e, e.Begin(d.cmds[:0], d.now))
+	}
+	d.touch(e)
+}
+
+// touch notes that an allocation changed, for disk, server, clock and cache.
+func (d *Device) touch(e *entry) {
+	d.markDirty(e)
+	if rev := e.Rev(); rev != e.seen {
+		e.seen = rev
+		d.enqueue(e)
+	}
+	d.schedule(e)
+	if e.Terminal() && !e.buried {
+		d.bury(e)
+	}
+}
+
+// schedule wakes an allocation when a task of it wants to go on.
+func (d *Device) schedule(e *entry) {
+	if at, waiting := e.WakeAt(); waiting && !at.Equal(e.wake) {
+		e.wake = at
+		d.timers.add(timer{at: at, kind: wakeAlloc, alloc: e.ID()})
+	}
+}
+
+// do turns what tasks want into actions.
+func (d *Device) do(e *entry, cmds []alloc.Command) {
+	// Preparing a task calls back into step, which uses the scratch; the commands at hand must not be overwritten by it.
+	d.cmds = nil
+	for _, c := range cmds {
+		d.doOne(e, c.Task, c.Do)
+	}
+	d.cmds = cmds[:0]
+}
+
+func (d *Device) doOne(e *entry, t *task.Task, do task.Do) {
+	in := Instance{Alloc: e.ID(), Task: t.Name(), Attempt: t.Attempt(), Driver: driverOf(e, t)}
+	switch do {
+	case task.Fetch:
+		d.prepare(e, t)
+	case task.Start:
+		ft, n := e.group.needsOf(t.Name())
+		s := StartTask{Instance: in, Name: e.Desired().Name(), Index: e.Desired().Index, Job: e.job.Spec, Group: e.group.spec, Task: ft}
+		for _, ref := range n.modules {
+			s.Modules = append(s.Modules, ref.Digest)
+		}
+		d.out.start = append(d.out.start, s)
+		d.out.urgent = true
+	case task.Recover:
+		d.out.recover = append(d.out.recover, RecoverTask{Instance: in, Handle: *t.Handle()})
+	case task.Stop:
+		d.out.stop = append(d.out.stop, StopTask{Instance: in, Handle: *t.Handle(), Signal: t.Spec().KillSignal, Grace: t.Spec().KillTimeout})
+	case task.Destroy:
+		if h := t.Ended(); h != nil {
+			d.out.destroy = append(d.out.destroy, DestroyTask{Instance: in, Handle: h})
+		}
+		if t.Unknown() {
+			d.out.destroy = append(d.out.destroy, DestroyTask{Instance: in})
+		}
+		d.out.urgent = true
+	}
+}
+
+func driverOf(e *entry, t *task.Task) string {
+	if h := t.Handle(); h != nil {
+		return h.Driver
+	}
+	if h := t.Ended(); h != nil {
+		return h.Driver
+	}
+	if e.group != nil {
+		if ft, _ := e.group.needsOf(t.Name()); ft != nil {
+			return ft.Driver
+		}
+	}
+	return ""
+}
+
+func (d *Device) note(format string, args ...any) {
+	d.out.notes = append(d.out.notes, Note{Text: fmt.Sprintf(format, args...)})
+}
+
+func (d *Device) warn(format string, args ...any) {
+	d.out.notes = append(d.out.notes, Note{Warn: true, Text: fmt.Sprintf(format, args...)})
+}
+
+func compareID(a, b fleet.UUID) int { return slices.Compare(a[:], b[:]) }

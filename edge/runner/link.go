@@ -1,0 +1,122 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// Register is what the device says of itself first on a link: the region it obeys and what it holds of it.
+func (r *Runner) Register(ctx context.Context) (region fleet.UUID, held wire.Generation, err error) {
+	type answer struct {
+		region fleet.UUID
+		held   wire.Generation
+	}
+	a, err := ask(ctx, r, func(d *device.Device) (a answer) {
+		a.region, a.held = d.Register()
+		return a
+	})
+	return a.region, a.held, err
+}
+
+// LinkUp tells the device that a server answered. Batches to send come on the channel until LinkDown. An error means that the
+// server is not obeyed.
+func (r *Runner) LinkUp(ctx context.Context, w *wire.Welcome) (<-chan *wire.StatusBatch, error) {
+	statuses := make(chan *wire.StatusBatch, 1)
+	if _, err := r.call(ctx, message{ask: func(*device.Device) { r.statuses = statuses }}); err != nil {
+		return nil, err
+	}
+	actions, err := r.call(ctx, message{event: device.LinkUp{Welcome: w}})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range actions {
+		if refused, ok := a.(device.RefuseLink); ok {
+			return nil, errors.New(refused.Reason)
+		}
+	}
+	return statuses, nil
+}
+
+// LinkDown tells the device that the link of the last LinkUp has ended. It returns when the device knows, or has stopped.
+func (r *Runner) LinkDown(ctx context.Context) {
+	// An error means that there is no device any more to be told.
+	_, _ = r.call(context.WithoutCancel(ctx), message{event: device.LinkDown{}})
+}
+
+// Desired tells the device what its region wants, and returns the generation that is on disk. An error means that it is not
+// obeyed.
+func (r *Runner) Desired(ctx context.Context, m *wire.Desired) (wire.Generation, error) {
+	actions, err := r.call(ctx, message{event: device.DesiredReceived{Message: m}})
+	if err != nil {
+		return wire.Generation{}, err
+	}
+	for _, a := range actions {
+		switch a := a.(type) {
+		case device.AckDesired:
+			return a.Gen, nil
+		case device.RefuseDesired:
+			return wire.Generation{}, errors.New(a.Reason)
+		}
+	}
+	return wire.Generation{}, ErrStopped // while the disk refused
+}
+
+// StatusAcked tells the device that the region has a batch.
+func (r *Runner) StatusAcked(ctx context.Context, seq uint64) {
+	r.post(ctx, device.StatusAcked{Seq: seq})
+}
+
+// Logs says where a task's logs are. An empty task means the only one. The error is for the one who asked.
+func (r *Runner) Logs(ctx context.Context, id fleet.UUID, taskName string) (dir, name string, err error) {
+	v, ok, err := r.alloc(ctx, id)
+	switch {
+	case err != nil:
+		return "", "", err
+	case !ok:
+		return "", "", fmt.Errorf("allocation %s is not on this device", id)
+	case v.Cleared:
+		return "", "", fmt.Errorf("the files of allocation %s were removed to make room", id)
+	}
+	var names []string
+	for _, t := range v.Tasks {
+		if t.Name == taskName || taskName == "" && len(v.Tasks) == 1 {
+			return r.logDir(id), t.Name, nil
+		}
+		names = append(names, t.Name)
+	}
+	if taskName == "" {
+		return "", "", fmt.Errorf("allocation %s has %d tasks; name one of %q", id, len(names), names)
+	}
+	return "", "", fmt.Errorf("allocation %s has no task %q; it has %q", id, taskName, names)
+}
+
+// Ended reports whether a task will print nothing more.
+func (r *Runner) Ended(ctx context.Context, id fleet.UUID, taskName string) bool {
+	v, ok, err := r.alloc(ctx, id)
+	if err != nil || !ok {
+		return true
+	}
+	for _, t := range v.Tasks {
+		if t.Name == taskName {
+			return t.State == fleet.TaskDead
+		}
+	}
+	return true
+}
+
+func (r *Runner) alloc(ctx context.Context, id fleet.UUID) (device.AllocView, bool, error) {
+	type answer struct {
+		view device.AllocView
+		ok   bool
+	}
+	a, err := ask(ctx, r, func(d *device.Device) (a answer) {
+		a.view, a.ok = d.Alloc(id)
+		return a
+	})
+	return a.view, a.ok, err
+}

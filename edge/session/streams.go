@@ -1,0 +1,249 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/link"
+)
+
+// ErrNoLink says that the device has no link to its region at the moment.
+var ErrNoLink = errors.New("there is no link to the region")
+
+// open opens a stream of a kind and writes its header together with the first message, so that they share a packet.
+func (s *Session) open(ctx context.Context, l link.Link, kind wire.Kind, first wire.Message) (link.Stream, error) {
+	st, err := l.OpenStream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open a stream: %w", err)
+	}
+	if err := writeBoth(st, &wire.Header{Kind: kind, Node: s.opts.Node}, first); err != nil {
+		st.Reset(link.CodeCanceled)
+		return nil, err
+	}
+	return st, nil
+}
+
+func writeBoth(w io.Writer, a, b wire.Message) error {
+	head, err := wire.Encode(a)
+	if err != nil {
+		return err
+	}
+	body, err := wire.Encode(b)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(head, body...))
+	return err
+}
+
+// register is the first exchange of a link.
+func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, error) {
+	region, held, err := s.opts.Device.Register(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.opts.Spec()
+	if err != nil {
+		return nil, fmt.Errorf("describe this device: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
+	defer cancel()
+	st, err := s.open(ctx, l, wire.KindRegister, &wire.Register{RegionID: region, Held: held, Spec: spec})
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { st.Reset(link.CodeCanceled) })()
+	if err := st.CloseWrite(); err != nil {
+		return nil, err
+	}
+	var w wire.Welcome
+	if err := wire.Read(st, &w); err != nil {
+		return nil, fmt.Errorf("read the welcome: %w", err)
+	}
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	if w.Refusal != "" {
+		return nil, &link.CloseError{Code: link.CodeRefused, Reason: w.Refusal, Remote: true}
+	}
+	return &w, nil
+}
+
+// beat shows the server that the device lives.
+func (s *Session) beat(ctx context.Context, l link.Link, every time.Duration) error {
+	for seq := uint64(1); ; seq++ {
+		if err := l.SendDatagram(wire.EncodeDatagram(&wire.Beat{Node: s.opts.Node, Seq: seq})); err != nil && l.Context().Err() == nil {
+			s.opts.Log.Debug("a beat was not sent; the next one may be", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(every - every/10 + rand.N(every/5)): // a tenth early to a tenth late
+		}
+	}
+}
+
+// tell sends status batches, one at a time, over one stream.
+func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.StatusBatch) error {
+	var st link.Stream
+	for {
+		var batch *wire.StatusBatch
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case batch = <-statuses:
+		}
+		var err error
+		if st == nil {
+			if st, err = s.open(ctx, l, wire.KindStatus, batch); err == nil {
+				defer st.Reset(link.CodeCanceled)
+			}
+		} else {
+			err = wire.Write(st, batch)
+		}
+		if err != nil {
+			return fmt.Errorf("send statuses: %w", err)
+		}
+		var ack wire.StatusAck
+		if err := st.SetReadDeadline(time.Now().Add(StatusAckTimeout)); err != nil {
+			return fmt.Errorf("await the server's word on statuses: %w", err)
+		}
+		if err := wire.Read(st, &ack); err != nil {
+			return fmt.Errorf("await the server's word on statuses: %w", err)
+		}
+		if ack.Seq != batch.Seq {
+			return protocolErrorf("the server acknowledged status batch %d, and %d was sent", ack.Seq, batch.Seq)
+		}
+		s.opts.Device.StatusAcked(ctx, ack.Seq)
+	}
+}
+
+// accept serves the streams that the server opens. Their goroutines are added to wg.
+func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) error {
+	desired := make(chan struct{}, DesiredStreamsMax)
+	logs := make(chan struct{}, LogStreamsMax)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for {
+		st, err := l.AcceptStream(ctx)
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return fmt.Errorf("accept a stream: %w", err)
+		}
+		var h wire.Header
+		if err := readSoon(st, &h); err != nil {
+			st.Reset(link.CodeProtocol)
+			return protocolErrorf("the header of a stream that the server opened: %v", err)
+		}
+		slots, serve := desired, s.serveDesired
+		switch h.Kind {
+		case wire.KindDesired:
+		case wire.KindLogs:
+			slots, serve = logs, s.serveLogs
+		default:
+			st.Reset(link.CodeProtocol)
+			return protocolErrorf("the server opened a stream of kind %d, which is for devices to open", h.Kind)
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			st.Reset(link.CodeBusy)
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := serve(ctx, st); err != nil {
+				cancel(err)
+			}
+		})
+	}
+}
+
+// readSoon reads a message that must come within AnswerTimeout.
+func readSoon(st link.Stream, m wire.Message) error {
+	if err := st.SetReadDeadline(time.Now().Add(AnswerTimeout)); err != nil {
+		return err
+	}
+	if err := wire.Read(st, m); err != nil {
+		return err
+	}
+	return st.SetReadDeadline(time.Time{})
+}
+
+// serveDesired takes what the region wants, as long as the server sends it. An error ends the link: a server whose word is not
+// obeyed, or makes no sense, is not one to stay with.
+func (s *Session) serveDesired(ctx context.Context, st link.Stream) error {
+	defer st.Close() //nolint:errcheck // whatever is wrong with the stream, its last use said so
+	for {
+		var m wire.Desired
+		err := wire.Read(st, &m)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF), isReset(err), ctx.Err() != nil:
+			return nil // the server is done with the stream, or the link has ended and says so itself
+		default:
+			return protocolErrorf("what the server wants cannot be read: %v", err)
+		}
+		gen, err := s.opts.Device.Desired(ctx, &m)
+		if err != nil {
+			return protocolErrorf("refused what the server wants: %v", err)
+		}
+		if err := wire.Write(st, &wire.DesiredAck{Gen: gen}); err != nil {
+			return nil // as above
+		}
+	}
+}
+
+func isReset(err error) bool {
+	if _, closed := link.Closed(err); closed {
+		return true
+	}
+	_, reset := errors.AsType[*link.ResetError](err)
+	return reset
+}
+
+// Module opens a module at the region from an offset on. The body ends with the module; the caller closes it.
+func (s *Session) Module(ctx context.Context, digest string, offset uint64) (size uint64, body io.ReadCloser, err error) {
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l == nil {
+		return 0, nil, ErrNoLink
+	}
+	st, err := s.open(ctx, l, wire.KindModule, &wire.ModuleRequest{Digest: digest, Offset: offset})
+	if err != nil {
+		return 0, nil, err
+	}
+	var answer wire.ModuleAnswer
+	if err := readSoon(st, &answer); err != nil {
+		st.Reset(link.CodeCanceled)
+		return 0, nil, fmt.Errorf("read the answer to a module request: %w", err)
+	}
+	if answer.Error != "" {
+		st.Reset(link.CodeDone)
+		return 0, nil, fmt.Errorf("the region: %s", answer.Error)
+	}
+	stop := context.AfterFunc(ctx, func() { st.Reset(link.CodeCanceled) })
+	return answer.Size, &moduleBody{st, stop}, nil
+}
+
+// moduleBody is the rest of a module's stream.
+type moduleBody struct {
+	link.Stream
+	stop func() bool
+}
+
+// Close gives up what was not read.
+func (b *moduleBody) Close() error {
+	b.stop()
+	b.Reset(link.CodeDone)
+	return nil
+}

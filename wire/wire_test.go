@@ -1,0 +1,238 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// messages makes one empty message of each type; a new type must be added here, which TestEveryTypeIsTested checks.
+var messages = []func() Message{
+	func() Message { return &Header{} }, func() Message { return &Register{} }, func() Message { return &Welcome{} },
+	func() Message { return &StatusBatch{} }, func() Message { return &StatusAck{} }, func() Message { return &ModuleRequest{} },
+	func() Message { return &ModuleAnswer{} }, func() Message { return &Desired{} }, func() Message { return &DesiredAck{} },
+	func() Message { return &LogRequest{} }, func() Message { return &LogAnswer{} }, func() Message { return &Beat{} },
+	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} },
+}
+
+func TestEveryTypeIsTested(t *testing.T) {
+	seen := map[byte]bool{}
+	for _, make := range messages {
+		seen[make().Type()] = true
+	}
+	for n := byte(typeHeader); n <= typeJoinAnswer; n++ {
+		if !seen[n] {
+			t.Errorf("message type %d has no round-trip test", n)
+		}
+	}
+	if len(seen) != len(messages) {
+		t.Error("two messages have one type")
+	}
+}
+
+func uuid(t *rapid.T) fleet.UUID {
+	return fleet.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid"))
+}
+
+func text(t *rapid.T) string { return rapid.StringN(0, 20, 60).Draw(t, "text") }
+
+func bytesOf(t *rapid.T) []byte {
+	if b := rapid.SliceOfN(rapid.Byte(), 0, 30).Draw(t, "bytes"); len(b) > 0 {
+		return b
+	}
+	return []byte{}
+}
+
+func number(t *rapid.T) uint64         { return rapid.Uint64().Draw(t, "n") }
+func signed(t *rapid.T) int64          { return rapid.Int64().Draw(t, "i") }
+func yes(t *rapid.T) bool              { return rapid.Bool().Draw(t, "b") }
+func generation(t *rapid.T) Generation { return Generation{number(t), number(t)} }
+
+// list is nil when it is empty, as decoders leave it.
+func list[T any](t *rapid.T, one func(*rapid.T) T) (out []T) {
+	for range rapid.IntRange(0, 3).Draw(t, "len") {
+		out = append(out, one(t))
+	}
+	return out
+}
+
+func jobKey(t *rapid.T) JobKey { return JobKey{text(t), fleet.JobID(text(t)), number(t)} }
+
+func allocStatus(t *rapid.T) AllocStatus {
+	return AllocStatus{
+		ID: uuid(t), Status: rapid.SampledFrom(clientStatuses).Draw(t, "status"), Description: text(t),
+		Tasks: list(t, func(t *rapid.T) TaskStatus {
+			return TaskStatus{Name: text(t), ObservedTask: fleet.ObservedTask{
+				State: rapid.SampledFrom(taskStates).Draw(t, "state"), Failed: yes(t), Restarts: number(t),
+				StartedAt: signed(t), FinishedAt: signed(t), RestartAt: signed(t),
+				Events: list(t, func(t *rapid.T) fleet.CodedEvent {
+					return fleet.CodedEvent{Code: fleet.EventCode(rapid.Byte().Draw(t, "code")), Time: signed(t), Args: list(t, text)}
+				}),
+			}}
+		}),
+	}
+}
+
+func desiredAlloc(t *rapid.T) DesiredAlloc {
+	return DesiredAlloc{
+		ID: uuid(t), Job: jobKey(t), Group: text(t), Index: uint32(rapid.IntRange(0, 1<<31).Draw(t, "index")),
+		Stop: yes(t), StopReason: text(t), CreateTime: signed(t),
+	}
+}
+
+// draw fills a message with any legal value.
+func draw(t *rapid.T, m Message) {
+	switch m := m.(type) {
+	case *Header:
+		*m = Header{Kind(rapid.IntRange(int(KindRegister), int(KindJoin)).Draw(t, "kind")), uuid(t)}
+	case *Register:
+		*m = Register{uuid(t), generation(t), bytesOf(t)}
+	case *Welcome:
+		*m = Welcome{uuid(t), number(t), signed(t), signed(t), text(t), text(t)}
+	case *StatusBatch:
+		*m = StatusBatch{number(t), yes(t), list(t, allocStatus)}
+	case *StatusAck:
+		*m = StatusAck{number(t)}
+	case *ModuleRequest:
+		*m = ModuleRequest{text(t), number(t)}
+	case *ModuleAnswer:
+		*m = ModuleAnswer{number(t), text(t)}
+	case *Desired:
+		*m = Desired{uuid(t), generation(t), yes(t), list(t, func(t *rapid.T) JobSpec { return JobSpec{jobKey(t), bytesOf(t)} }), list(t, desiredAlloc), list(t, uuid)}
+	case *DesiredAck:
+		*m = DesiredAck{generation(t)}
+	case *LogRequest:
+		*m = LogRequest{uuid(t), text(t), text(t), yes(t), number(t), number(t), yes(t)}
+	case *LogAnswer:
+		*m = LogAnswer{text(t)}
+	case *Beat:
+		*m = Beat{uuid(t), number(t)}
+	case *JoinRequest:
+		*m = JoinRequest{text(t), text(t)}
+	case *JoinAnswer:
+		*m = JoinAnswer{uuid(t), text(t), text(t), text(t), bytesOf(t), bytesOf(t), text(t)}
+	default:
+		t.Fatalf("no way to draw a %T", m)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for _, make := range messages {
+		t.Run(reflect.TypeOf(make()).Elem().Name(), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				m := make()
+				draw(t, m)
+				var stream bytes.Buffer
+				if err := errors.Join(Write(&stream, m), Write(&stream, m)); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					got := make()
+					if err := Read(&stream, got); err != nil {
+						t.Fatal(err)
+					}
+					if !reflect.DeepEqual(got, m) {
+						t.Fatalf("got %+v, want %+v", got, m)
+					}
+				}
+				got := make()
+				if err := Decode(EncodeDatagram(m), got); err != nil || !reflect.DeepEqual(got, m) {
+					t.Fatalf("as a datagram: %v, %+v", err, got)
+				}
+				if err := Read(&stream, make()); !errors.Is(err, io.EOF) {
+					t.Fatalf("at the end: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestCutFramesAreErrors(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := messages[rapid.IntRange(0, len(messages)-1).Draw(t, "type")]
+		whole := m()
+		draw(t, whole)
+		b, err := Encode(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := rapid.IntRange(1, len(b)-1).Draw(t, "cut")
+		if err := Read(bytes.NewReader(b[:n]), m()); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatalf("a frame cut at %d of %d: %v", n, len(b), err)
+		}
+		if n > 4 {
+			if err := Decode(b[4:n], m()); err == nil {
+				t.Fatalf("a body cut at %d of %d was accepted", n-4, len(b)-4)
+			}
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	if _, err := Encode(&Register{Spec: make([]byte, FrameBytesMax)}); !errors.Is(err, ErrFrameTooLong) {
+		t.Errorf("a frame beyond the limit was built: %v", err)
+	}
+	if err := Read(strings.NewReader("\xff\xff\xff\xff"), &Beat{}); !errors.Is(err, ErrFrameTooLong) {
+		t.Errorf("a frame beyond the limit was announced: %v", err)
+	}
+	if err := Decode([]byte{typeBeat}, &Header{}); err == nil || !strings.Contains(err.Error(), "type 12") {
+		t.Errorf("a message of another type: %v", err)
+	}
+	if err := Decode(EncodeDatagram(&Header{Kind: 99}), &Header{}); err == nil {
+		t.Error("an unknown kind of stream was accepted")
+	}
+	if err := Decode(EncodeDatagram(&LogAnswer{Error: strings.Repeat("x", ErrorBytesMax+1)}), &LogAnswer{}); err == nil {
+		t.Error("a text beyond the limit was accepted")
+	}
+	if err := Decode(append(EncodeDatagram(&StatusAck{Seq: 1}), 0), &StatusAck{}); err == nil {
+		t.Error("a message with bytes left over was accepted")
+	}
+}
+
+func TestGenerationOrder(t *testing.T) {
+	rising := []Generation{{}, {0, 9}, {1, 0}, {1, 1}, {2, 0}}
+	for i, g := range rising {
+		for j, h := range rising {
+			if g.Less(h) != (i < j) {
+				t.Errorf("%s < %s is %v", g, h, g.Less(h))
+			}
+		}
+	}
+}
+
+// FuzzDecode gives any bytes to every decoder. What is accepted must have one form only.
+func FuzzDecode(f *testing.F) {
+	seeds := []Message{
+		&Header{Kind: KindLogs}, &Register{Spec: []byte("{}")}, &Welcome{ServerName: "s1", Refusal: "no"},
+		&StatusBatch{Seq: 1, Full: true, Allocs: []AllocStatus{{Status: fleet.ClientRunning, Tasks: []TaskStatus{{Name: "main", ObservedTask: fleet.ObservedTask{
+			State: fleet.TaskRunning, Events: []fleet.CodedEvent{{Code: fleet.EventStarted, Time: 1, Args: []string{"x"}}}}}}}}},
+		&StatusAck{Seq: 300}, &ModuleRequest{Digest: "sha256:", Offset: 1}, &ModuleAnswer{Size: 1},
+		&Desired{Full: true, Jobs: []JobSpec{{JSON: []byte("{}")}}, Allocs: []DesiredAlloc{{Group: "g", Stop: true}}, Forget: []fleet.UUID{{1}}},
+		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
+		&JoinRequest{Token: "t"}, &JoinAnswer{Name: "n", CertPEM: []byte("x")},
+	}
+	for _, m := range seeds {
+		f.Add(EncodeDatagram(m))
+	}
+	f.Add([]byte{typeDesired, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, make := range messages {
+			m := make()
+			if Decode(body, m) != nil {
+				continue
+			}
+			again := EncodeDatagram(m)
+			back := make()
+			if err := Decode(again, back); err != nil || !reflect.DeepEqual(back, m) {
+				t.Fatalf("%T was accepted and does not survive: %v\n%+v\n%+v", m, err, m, back)
+			}
+		}
+	})
+}
