@@ -23,16 +23,29 @@ func (c *Config) transport(rc *raft.Config) raft.Transport {
 		return t
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: timedLayer{c.Layer}, MaxPool: StreamsPooledMax, Timeout: StreamTimeout, Logger: rc.Logger,
+		Stream: peerLayer{c.Layer, memberAddr(c.Server.Addr)}, MaxPool: StreamsPooledMax, Timeout: StreamTimeout, Logger: rc.Logger,
 	})
 }
 
-// timedLayer gives the library a layer in its own words.
-type timedLayer struct{ StreamLayer }
+// peerLayer gives the library a layer in its own words. Its address is the one
+// under which this server is a member: what is listened on may be a wildcard, and
+// peers are told the address as the leader's.
+type peerLayer struct {
+	StreamLayer
+	addr memberAddr
+}
+
+// Addr implements net.Listener.
+func (l peerLayer) Addr() net.Addr { return l.addr }
 
 // Dial implements raft.StreamLayer.
-func (l timedLayer) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+func (l peerLayer) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return l.StreamLayer.Dial(ctx, string(addr))
 }
+
+type memberAddr string
+
+func (memberAddr) Network() string  { return "dunlin-raft" }
+func (a memberAddr) String() string { return string(a) }

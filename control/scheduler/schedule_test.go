@@ -355,3 +355,17 @@ func FuzzReadDump(f *testing.F) {
 		}
 	})
 }
+
+func TestARestoredAllocationKeepsItsRoomFromOtherGroups(t *testing.T) {
+	r := newRegion(t)
+	r.nodes(1)
+	group := func(name string, mb int) fleet.TaskGroup {
+		return fleet.TaskGroup{Name: name, Tasks: []fleet.Task{{
+			Name: "t", Driver: "wasm", Resources: &fleet.Resources{CPU: fleet.Ptr(100), MemoryMB: &mb}}}}
+	}
+	r.job(func(j *fleet.Job) { j.TaskGroups = []fleet.TaskGroup{group("a", 2048)} })
+	r.run(fleet.TriggerJobRegister)
+	r.job(func(j *fleet.Job) { j.TaskGroups = []fleet.TaskGroup{group("a", 5000), group("b", 3000)} })
+	out := r.run(fleet.TriggerJobRegister)
+	wantCounts(t, &out.Plan, 0, 0, 0, 0) // a runs on, and b does not fit beside it
+}

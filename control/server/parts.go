@@ -21,11 +21,7 @@ func (l log) propose(ctx context.Context, cmd any) (uint64, any, error) {
 	if !ok {
 		return 0, nil, fmt.Errorf("%T is not a command", cmd)
 	}
-	entry, err := command.Encode(c)
-	if err != nil {
-		return 0, nil, err
-	}
-	return l.node.Propose(ctx, entry)
+	return l.node.Propose(ctx, command.Encode(c))
 }
 
 // plainLog is the log of parts that do not ask for the index.

@@ -28,12 +28,7 @@ func (p planner) Plan(_ context.Context, job *fleet.Job) (*httpapi.PlanResult, e
 	now := p.now()
 	txn := p.store.View().Fork()
 	cmd := command.JobRegister{Spec: fleet.CanonicalBytes(job), EvalID: fleet.MintUUID([16]byte(seed[:16])), At: now.UnixNano()}
-	entry, err := command.Encode(cmd)
-	if err != nil {
-		return nil, err
-	}
-	index := txn.Index() + 1
-	if _, err := command.Apply(txn, index, entry); err != nil {
+	if _, err := command.Apply(txn, txn.Index()+1, command.Encode(cmd)); err != nil {
 		return nil, err
 	}
 	eval := txn.Eval(cmd.EvalID)

@@ -87,16 +87,70 @@ func (s *Sessions) commitStatuses(ctx context.Context) {
 				break collect
 			}
 		}
-		cmd := command.Statuses{At: s.Now().UnixNano()}
-		_, _ = rand.Read(cmd.Seed[:])
-		for _, j := range jobs {
-			cmd.Nodes = append(cmd.Nodes, j.report)
+		s.commit(ctx, jobs)
+	}
+}
+
+// commit writes the batches in as few entries as the limit allows, and answers
+// each batch once its last piece is in.
+func (s *Sessions) commit(ctx context.Context, jobs []statusJob) {
+	var (
+		cmd     command.Statuses
+		weight  int
+		pending []statusJob // whose last piece is in cmd
+	)
+	flush := func() error {
+		if len(cmd.Nodes) == 0 {
+			return nil
 		}
+		cmd.At = s.Now().UnixNano()
+		_, _ = rand.Read(cmd.Seed[:]) // never fails
 		_, err := s.Log.Propose(ctx, &cmd)
-		for _, j := range jobs {
+		for _, j := range pending {
 			j.done <- err
 		}
+		cmd, weight, pending = command.Statuses{}, 0, nil
+		return err
 	}
+	for _, j := range jobs {
+		var err error
+		rest := j.report.Allocs
+		for len(rest) > 0 && err == nil {
+			n := 0
+			for n < len(rest) && weight < StatusEntryBytes {
+				weight += statusWeight(&rest[n])
+				n++
+			}
+			cmd.Nodes = append(cmd.Nodes, command.NodeStatuses{Node: j.report.Node, Allocs: rest[:n]})
+			if rest = rest[n:]; len(rest) > 0 {
+				err = flush()
+			}
+		}
+		if err != nil {
+			j.done <- err
+			continue
+		}
+		pending = append(pending, j)
+		if weight >= StatusEntryBytes {
+			_ = flush() // its error is in the answers
+		}
+	}
+	_ = flush() // its error is in the answers
+}
+
+// statusWeight is about what a status takes in an entry, in bytes.
+func statusWeight(a *wire.AllocStatus) int {
+	n := 32 + len(a.Description)
+	for i := range a.Tasks {
+		n += 48 + len(a.Tasks[i].Name)
+		for _, e := range a.Tasks[i].Events {
+			n += 12
+			for _, arg := range e.Args {
+				n += 3 + len(arg)
+			}
+		}
+	}
+	return n
 }
 
 // module answers one request for a module's bytes.

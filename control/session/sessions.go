@@ -20,7 +20,8 @@ const (
 	RegisterTimeout  = 10 * time.Second // from the link to the registration
 	AckTimeout       = 30 * time.Second // for a device to store what it is told
 	StatusQueueMax   = 1024             // batches waiting to be committed, over all links
-	StatusCommitMax  = 256              // batches in one log entry
+	StatusCommitMax  = 256              // batches collected for one commit
+	StatusEntryBytes = 1 << 20          // about so much goes into one log entry
 	StreamsPerLink   = 64               // handled at once
 	ModulesPerServer = 64               // sent at once
 )

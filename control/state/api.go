@@ -116,7 +116,8 @@ func (v *View) Summary(j *Job) map[string]GroupSummary {
 	}
 	var last *Eval
 	for e := range v.EvalsByJob(j.Namespace, j.ID) {
-		if len(e.Groups) > 0 {
+		// Not the newest row: a blocked evaluation is taken up again in place.
+		if len(e.Groups) > 0 && (last == nil || e.ModifyIndex >= last.ModifyIndex) {
 			last = e
 		}
 	}

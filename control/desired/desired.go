@@ -1,0 +1,80 @@
+// Package desired says what a device must be told.
+//
+// The one idea: [Difference] is a function of a view and of what the device
+// holds, so a session that lost a wake-up, a link or itself computes the same
+// messages anew. Sessions and the simulator share it.
+//
+// Threading: none needed; views are immutable.
+package desired
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// BytesGoal is the size, in bytes, above which a difference is told in several
+// messages. A single generation is never cut, so a message may be larger.
+const BytesGoal = 2 << 20
+
+// rowBytes is what one allocation takes in a message, about.
+const rowBytes = 128
+
+// Difference is what a device that holds a generation must be told to hold the
+// view's, never empty. A large one is cut where the generation rises, so that a
+// device that is cut off in between goes on from there.
+func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire.Desired {
+	region := v.Region()
+	full := held.Epoch != region.Epoch || held.N > v.Index()
+	var changed []*state.Alloc
+	knows := map[*state.JobVersion]bool{}
+	for a := range v.AllocsByNode(node) {
+		switch {
+		case full && (!a.Observed.Terminal() || a.Observed == state.ObservedLost):
+			// Lost is what the region concluded; the device may run it still, and would
+			// keep it for ever as an orphan if it were not named.
+			changed = append(changed, a)
+		case !full && a.DesiredIndex > held.N:
+			changed = append(changed, a)
+		case !full && a.Desired == state.DesiredRun:
+			knows[a.Version] = true
+		}
+	}
+	slices.SortStableFunc(changed, func(a, b *state.Alloc) int { return cmp.Compare(a.DesiredIndex, b.DesiredIndex) })
+
+	message := func() *wire.Desired {
+		return &wire.Desired{RegionID: region.ID, Gen: wire.Generation{Epoch: region.Epoch, N: v.Index()}}
+	}
+	out := []*wire.Desired{message()}
+	out[0].Full = full
+	size := 0
+	for i, a := range changed {
+		m := out[len(out)-1]
+		if size > BytesGoal && !full && changed[i-1].DesiredIndex < a.DesiredIndex {
+			m.Gen.N = changed[i-1].DesiredIndex
+			m = message()
+			out, size = append(out, m), 0
+		}
+		if !knows[a.Version] && a.Desired == state.DesiredRun {
+			knows[a.Version] = true
+			m.Jobs = append(m.Jobs, wire.JobSpec{Key: a.Version.Key(), JSON: a.Version.JSON})
+			size += len(a.Version.JSON)
+		}
+		m.Allocs = append(m.Allocs, row(a))
+		size += rowBytes
+	}
+	return out
+}
+
+func row(a *state.Alloc) wire.DesiredAlloc {
+	d := wire.DesiredAlloc{
+		ID: a.ID, Job: a.Version.Key(), Group: a.GroupName(), Index: a.Index,
+		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime,
+	}
+	if d.Stop && a.Detail != nil {
+		d.StopReason = a.Detail.DesiredReason
+	}
+	return d
+}

@@ -1,0 +1,277 @@
+// Package liveness decides the link state of every node: online, late,
+// unreachable or lost.
+//
+// The one idea: a node's state is a function of three things (is it linked, when
+// did it last give a sign of life, what time is it), computed when one of them
+// changes; what differs from what the region has stored comes out of
+// [Tracker.Due], batched.
+//
+// # Invariants
+//
+//   - A node is lost only when Config.LostMin to LostMax have passed since its last
+//     sign of life or since the term started, whichever is later: a new leader has
+//     heard nobody yet and must not condemn anybody for it.
+//   - Between LostMin and LostMax each node has its own limit, from its ID: when a
+//     site goes dark its nodes are not replaced in one stampede.
+//   - A change that is being proposed is not proposed again until it is done.
+//   - A beat moves no heap entry: entries may be early, never late, and are put
+//     right when they come up. That is what makes 10,000 nodes cheap.
+//
+// Threading: none; one goroutine owns a Tracker. Times are Unix nanoseconds.
+package liveness
+
+import (
+	"container/heap"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Defaults of Config.
+const (
+	BeatEvery = 30 * time.Second
+	LostMin   = 60 * time.Second
+	LostMax   = 75 * time.Second
+)
+
+// Config tunes a tracker; zero fields take the defaults above.
+type Config struct {
+	BeatEvery time.Duration // how often devices are told to beat; late is one and a half of it
+	LostMin   time.Duration
+	LostMax   time.Duration // at least LostMin
+}
+
+func (c Config) withDefaults() Config {
+	if c.BeatEvery <= 0 {
+		c.BeatEvery = BeatEvery
+	}
+	if c.LostMin <= 0 {
+		c.LostMin = LostMin
+		c.LostMax = max(c.LostMax, LostMax)
+	}
+	c.LostMax = max(c.LostMax, c.LostMin)
+	return c
+}
+
+func (c Config) late() int64 { return int64(c.BeatEvery + c.BeatEvery/2) }
+
+// lostAfter is the node's own limit within LostMin and LostMax.
+func (c Config) lostAfter(id fleet.UUID) int64 {
+	span := uint64(c.LostMax - c.LostMin)
+	if span == 0 {
+		return int64(c.LostMin)
+	}
+	h := fnv.New64a()
+	h.Write(id[:])
+	return int64(c.LostMin) + int64(h.Sum64()%(span+1))
+}
+
+type node struct {
+	id       fleet.UUID
+	stored   fleet.LinkState // what the region has; "" until the row is known
+	linked   bool
+	down     bool // the link ended within this term
+	reason   string
+	seen     int64 // last sign of life, or the start of its clock
+	lost     int64 // nanoseconds after seen
+	proposed bool
+	dirty    bool
+	at       int64
+	pos      int // in the heap; -1: nothing will happen by time alone
+}
+
+// Tracker knows the nodes of a region for one term.
+type Tracker struct {
+	cfg   Config
+	nodes map[fleet.UUID]*node
+	times nodeHeap
+	dirty []*node
+}
+
+// New returns a tracker that knows no node.
+func New(cfg Config) *Tracker {
+	return &Tracker{cfg: cfg.withDefaults(), nodes: map[fleet.UUID]*node{}}
+}
+
+// Put says what the region has stored of a node. The first Put starts its clock.
+func (t *Tracker) Put(id fleet.UUID, stored fleet.LinkState, now int64) {
+	n := t.node(id, now)
+	if n.proposed || n.stored == stored {
+		return
+	}
+	n.stored = stored
+	t.touch(n, now)
+}
+
+// Remove forgets a node that the region no longer has.
+func (t *Tracker) Remove(id fleet.UUID) {
+	n := t.nodes[id]
+	if n == nil {
+		return
+	}
+	if n.pos >= 0 {
+		heap.Remove(&t.times, n.pos)
+	}
+	n.stored = "" // in case it is in the dirty list
+	delete(t.nodes, id)
+}
+
+// LinkUp notes that a device linked.
+func (t *Tracker) LinkUp(id fleet.UUID, now int64) { t.alive(id, now) }
+
+// Beat notes a beat. It also counts as a link: links outlive terms, and a new
+// leader hears of an old link by its beats.
+func (t *Tracker) Beat(id fleet.UUID, now int64) { t.alive(id, now) }
+
+func (t *Tracker) alive(id fleet.UUID, now int64) {
+	n := t.node(id, now)
+	n.linked, n.down, n.seen = true, false, now
+	t.touch(n, now)
+}
+
+// LinkDown notes the end of a link. It is no sign of life: the lost clock goes on
+// from the last beat.
+func (t *Tracker) LinkDown(id fleet.UUID, reason string, now int64) {
+	n := t.node(id, now)
+	n.linked, n.down, n.reason = false, true, reason
+	t.touch(n, now)
+}
+
+func (t *Tracker) node(id fleet.UUID, now int64) *node {
+	n := t.nodes[id]
+	if n == nil {
+		n = &node{id: id, seen: now, lost: t.cfg.lostAfter(id), pos: -1}
+		t.nodes[id] = n
+	}
+	return n
+}
+
+// touch looks at a node whose inputs changed.
+func (t *Tracker) touch(n *node, now int64) {
+	if n.pos < 0 {
+		t.schedule(n, now)
+	}
+	if !n.dirty && n.stored != "" && !n.proposed && t.want(n, now) != n.stored {
+		n.dirty = true
+		t.dirty = append(t.dirty, n)
+	}
+}
+
+func (t *Tracker) schedule(n *node, now int64) {
+	switch {
+	case now < n.seen+t.cfg.late():
+		n.at = n.seen + t.cfg.late()
+	case now < n.seen+n.lost:
+		n.at = n.seen + n.lost
+	default:
+		return
+	}
+	heap.Push(&t.times, n)
+}
+
+// want is the node's state at now.
+func (t *Tracker) want(n *node, now int64) fleet.LinkState {
+	late, lost := now >= n.seen+t.cfg.late(), now >= n.seen+n.lost
+	switch {
+	case lost:
+		return fleet.LinkLost
+	case n.linked && late:
+		return fleet.LinkLate
+	case n.linked:
+		return fleet.LinkOnline
+	case n.stored == fleet.LinkLost:
+		return fleet.LinkLost
+	case n.down || late || n.stored == fleet.LinkUnreachable:
+		return fleet.LinkUnreachable
+	}
+	return n.stored // nothing heard in this term yet: leave it be for now
+}
+
+// Due returns up to max changes to propose. Each is reported back with Done.
+func (t *Tracker) Due(now int64, max int) []command.LinkChange {
+	for len(t.times) > 0 && t.times[0].at <= now {
+		n := heap.Pop(&t.times).(*node)
+		t.touch(n, now)
+	}
+	var out []command.LinkChange
+	for len(t.dirty) > 0 && len(out) < max {
+		n := t.dirty[0]
+		t.dirty[0] = nil
+		t.dirty = t.dirty[1:]
+		n.dirty = false
+		if want := t.want(n, now); n.stored != "" && !n.proposed && want != n.stored {
+			n.proposed = true
+			out = append(out, command.LinkChange{Node: n.id, Link: want, Reason: t.why(n, want, now)})
+		}
+	}
+	return out
+}
+
+// Done says how a proposal went. What was not stored comes due again.
+func (t *Tracker) Done(changes []command.LinkChange, stored bool, now int64) {
+	for _, c := range changes {
+		n := t.nodes[c.Node]
+		if n == nil {
+			continue
+		}
+		n.proposed = false
+		if stored {
+			n.stored = c.Link
+		}
+		t.touch(n, now)
+	}
+}
+
+func (t *Tracker) why(n *node, want fleet.LinkState, now int64) string {
+	silent := time.Duration(now - n.seen).Round(time.Second)
+	switch want {
+	case fleet.LinkLate:
+		return fmt.Sprintf("linked, but no beat for %s; one is due every %s", silent, t.cfg.BeatEvery)
+	case fleet.LinkUnreachable:
+		if n.down && n.reason != "" {
+			return "the link ended: " + n.reason
+		}
+		if n.down {
+			return "the link ended"
+		}
+		return fmt.Sprintf("no link since this server became leader %s ago", silent)
+	case fleet.LinkLost:
+		return fmt.Sprintf("no sign of life for %s; its work is replaced elsewhere", silent)
+	}
+	return ""
+}
+
+// Next is when Due has something that it does not have now.
+func (t *Tracker) Next() (int64, bool) {
+	if len(t.dirty) > 0 {
+		return 0, true
+	}
+	if len(t.times) == 0 {
+		return 0, false
+	}
+	return t.times[0].at, true
+}
+
+type nodeHeap []*node
+
+func (h nodeHeap) Len() int           { return len(h) }
+func (h nodeHeap) Less(i, k int) bool { return h[i].at < h[k].at }
+func (h nodeHeap) Swap(i, k int) {
+	h[i], h[k] = h[k], h[i]
+	h[i].pos, h[k].pos = i, k
+}
+func (h *nodeHeap) Push(x any) {
+	n := x.(*node)
+	n.pos = len(*h)
+	*h = append(*h, n)
+}
+func (h *nodeHeap) Pop() any {
+	old := *h
+	n := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h, n.pos = old[:len(old)-1], -1
+	return n
+}
