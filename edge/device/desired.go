@@ -60,12 +60,15 @@ func (d *Device) refusal(m *wire.Desired) string {
 	if m.Full {
 		return "" // there is nothing more to ask for; what it lacks fails by itself, in words
 	}
+	sent := make(map[wire.JobKey]bool, len(m.Jobs))
+	for i := range m.Jobs {
+		sent[m.Jobs[i].Key] = true
+	}
 	for i := range m.Allocs {
 		a := &m.Allocs[i]
 		e := d.allocs[a.ID]
 		needed := !a.Stop && (e == nil || !e.Terminal() && e.Desired().Job != a.Job)
-		sent := slices.ContainsFunc(m.Jobs, func(s wire.JobSpec) bool { return s.Key == a.Job })
-		if needed && !sent && d.jobs[a.Job] == nil {
+		if needed && !sent[a.Job] && d.jobs[a.Job] == nil {
 			d.resync = true
 			return fmt.Sprintf("allocation %s needs job %s, which was not sent and is not here; everything will be asked for", a.ID, a.Job)
 		}

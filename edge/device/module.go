@@ -95,7 +95,8 @@ func (d *Device) prepare(e *entry, t *task.Task) {
 		}
 		missing = true
 		w := waiter{e.ID(), t.Name()}
-		if !slices.Contains(m.waiters, w) {
+		// A task with one module comes here once per attempt; looking for it among thousands of others would cost their square.
+		if len(n.modules) == 1 || !slices.Contains(m.waiters, w) {
 			m.waiters = append(m.waiters, w)
 			d.step(e, t, task.Fetching{Digest: ref.Digest})
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -73,9 +74,9 @@ func open(path string) (db *DB, state device.State, err error) {
 	}()
 	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: LockWaitMax, FreelistType: bbolt.FreelistMapType})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, state, fmt.Errorf("device state %s is in use by another process; stop the other agent or choose another data folder", path)
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, state, fmt.Errorf("%w: %s: %w", errBroken, path, err)
 	case err != nil:
 		return nil, state, fmt.Errorf("open device state %s: %w", path, err)

@@ -100,7 +100,7 @@ func TestSaveAndOpen(t *testing.T) {
 // TestCutShort cuts the file anywhere: it is detected and moved aside, or what is opened is all that was written.
 func TestCutShort(t *testing.T) {
 	source := t.TempDir()
-	want := fill(t, source, 40)
+	want := fill(t, source, 15)
 	whole, err := os.ReadFile(filepath.Join(source, FileName))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestCutShort(t *testing.T) {
 // TestDamaged overwrites a piece of the file with noise.
 func TestDamaged(t *testing.T) {
 	source := t.TempDir()
-	want := fill(t, source, 40)
+	want := fill(t, source, 15)
 	whole, err := os.ReadFile(filepath.Join(source, FileName))
 	if err != nil {
 		t.Fatal(err)

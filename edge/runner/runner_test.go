@@ -1,0 +1,356 @@
+package runner_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/drivers/config"
+	"github.com/dunlin-edge/dunlin/drivers/driver"
+	"github.com/dunlin-edge/dunlin/drivers/fake"
+	"github.com/dunlin-edge/dunlin/drivers/tasklog"
+	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/runner"
+	"github.com/dunlin-edge/dunlin/edge/task"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/runtime/host"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+func TestHostDiedIsTheHostsWord(t *testing.T) {
+	if task.HostDied != host.HostDied {
+		t.Fatalf("the machine waits for %q and the host says %q", task.HostDied, host.HostDied)
+	}
+}
+
+// disk is a Store in memory that can refuse.
+type disk struct {
+	mu      sync.Mutex
+	state   device.State
+	refuses bool
+	saves   int
+}
+
+func (d *disk) Save(p device.Persist) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refuses {
+		return errors.New("no space left on device")
+	}
+	d.saves++
+	d.state.Facts = p.Facts
+	d.state.Jobs = append(d.state.Jobs, p.Jobs...)
+	for _, r := range p.Allocs {
+		d.state.Allocs = slices.DeleteFunc(d.state.Allocs, func(o device.Record) bool { return o.Desired.ID == r.Desired.ID })
+		d.state.Allocs = append(d.state.Allocs, r)
+	}
+	return nil
+}
+
+func (d *disk) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.saves
+}
+
+func (d *disk) refuse(yes bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses = yes
+}
+
+// noModules is a cache for tasks that need none.
+type noModules struct{}
+
+func (noModules) Fetch(context.Context, config.ModuleRef) error {
+	return errors.New("there are no modules")
+}
+func (noModules) Path(string) (string, bool) { return "", false }
+func (noModules) Pin([]string)               { /* nothing to keep */ }
+func (noModules) Digests() []string          { return nil }
+
+// spy notes what the fake driver is asked to start.
+type spy struct {
+	*fake.Driver
+	mu     sync.Mutex
+	starts []driver.Task
+}
+
+func (s *spy) Start(ctx context.Context, t driver.Task) (driver.Handle, error) {
+	s.mu.Lock()
+	s.starts = append(s.starts, t)
+	s.mu.Unlock()
+	return s.Driver.Start(ctx, t)
+}
+
+func (s *spy) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.starts)
+}
+
+// rig is a device without a network.
+type rig struct {
+	t      *testing.T
+	dir    string
+	disk   *disk
+	tasks  *fake.Store
+	spy    *spy
+	runner *runner.Runner
+	stop   context.CancelFunc
+	done   chan error
+	onExit bool
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, dir: t.TempDir(), disk: &disk{}, tasks: fake.NewStore()}
+	r.spy = &spy{Driver: fake.New(fake.Options{Store: r.tasks, OpenLog: func(task driver.Task, stream string) (io.WriteCloser, error) {
+		return tasklog.NewWriter(tasklog.Options{Dir: task.LogDir, Task: task.Name, Stream: stream, MaxFiles: task.LogMaxFiles, MaxFileBytes: task.LogMaxFileBytes})
+	}})}
+	return r
+}
+
+func (r *rig) start() {
+	node := &fleet.Node{ID: "n1", Name: "shop-7", Datacenter: "berlin", Meta: map[string]string{"floor": "2"}}
+	r.runner = runner.New(runner.Options{
+		DataDir: r.dir, State: r.disk.state, Store: r.disk, Modules: noModules{},
+		Drivers:  map[string]driver.Driver{"fake": r.spy},
+		Settings: map[string]runner.Setting{"fake": {TaskDir: "/local", Env: map[string]string{"PATH": "/bin"}}},
+		Node:     func() *fleet.Node { return node }, Region: "eu", StopTasksOnExit: r.onExit, Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop, r.done = stop, make(chan error, 1)
+	go func() { r.done <- r.runner.Run(ctx) }()
+}
+
+func (r *rig) end() {
+	r.t.Helper()
+	r.stop()
+	if err := <-r.done; err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// want sends a desired state with one allocation of a job with one task.
+func (r *rig) want(id byte, change func(*fleet.Job, *fleet.Task)) (wire.Generation, error) {
+	r.t.Helper()
+	j := &fleet.Job{ID: "web", Type: "batch", Meta: map[string]string{"k": "job", "only-job": "x"}, TaskGroups: []fleet.TaskGroup{{
+		Name: "g", Meta: map[string]string{"k": "group"}, RestartPolicy: &fleet.RestartPolicy{Attempts: fleet.Ptr(0)},
+		Tasks: []fleet.Task{{Name: "main", Driver: "fake"}},
+	}}}
+	change(j, &j.TaskGroups[0].Tasks[0])
+	key := wire.JobKey{Namespace: "default", ID: "web", Version: uint64(id)}
+	return r.runner.Desired(r.t.Context(), &wire.Desired{
+		RegionID: fleet.UUID{1}, Gen: wire.Generation{Epoch: 1, N: uint64(id)}, Jobs: []wire.JobSpec{{Key: key, JSON: fleet.CanonicalBytes(j)}},
+		Allocs: []wire.DesiredAlloc{{ID: fleet.UUID{id}, Job: key, Group: "g", Index: 3}},
+	})
+}
+
+func (r *rig) status(id byte) device.AllocView {
+	r.t.Helper()
+	v, err := r.runner.View(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, a := range v.Allocs {
+		if a.ID == (fleet.UUID{id}) {
+			return a
+		}
+	}
+	r.t.Fatalf("allocation %d is absent", id)
+	return device.AllocView{}
+}
+
+func script(s fake.Script) json.RawMessage {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+func eventText(a device.AllocView) string {
+	var words []string
+	for _, e := range a.Tasks[0].View().Events {
+		words = append(words, e.Type+": "+e.DisplayMessage)
+	}
+	return strings.Join(words, "\n")
+}
+
+func TestTaskRunsAndFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		defer r.end()
+		if _, err := r.want(1, func(_ *fleet.Job, k *fleet.Task) {
+			k.Config = script(fake.Script{RunFor: "5s", ExitCode: 3, Stderr: "goodbye on floor ${meta.floor}\n"})
+			k.Env = map[string]string{"WHERE": "${node.datacenter}", "SELF": "${NOMAD_ALLOC_NAME}"}
+			k.Meta = map[string]string{"own": "1"}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := r.status(1); s.Status != fleet.ClientRunning {
+			t.Fatalf("it is %s: %s", s.Status, eventText(s))
+		}
+		env := r.spy.starts[0].Env
+		for k, want := range map[string]string{
+			"WHERE": "berlin", "SELF": "web.g[3]", "NOMAD_ALLOC_INDEX": "3", "NOMAD_META_k": "group", "NOMAD_META_K": "group", "NOMAD_META_ONLY_JOB": "x",
+			"NOMAD_META_own": "1", "NOMAD_TASK_DIR": "/local", "NOMAD_ALLOC_DIR": filepath.Join(r.dir, "alloc", fleet.UUID{1}.String(), "alloc"),
+			"NOMAD_MEMORY_LIMIT": "300", "NOMAD_DC": "berlin", "NOMAD_REGION": "eu", "DUNLIN_NODE_NAME": "shop-7", "PATH": "/bin",
+		} {
+			if env[k] != want {
+				t.Errorf("%s is %q, want %q", k, env[k], want)
+			}
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		s := r.status(1)
+		if text := eventText(s); s.Status != fleet.ClientFailed || !strings.Contains(text, "Exit code: 3") || !strings.Contains(text, "Last Output: goodbye on floor 2") {
+			t.Errorf("it is %s:\n%s", s.Status, text)
+		}
+		dir, name, err := r.runner.Logs(t.Context(), fleet.UUID{1}, "")
+		if err != nil || name != "main" {
+			t.Fatalf("logs of %q: %v", name, err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "main.stderr.0")); err != nil || string(b) != "goodbye on floor 2\n" {
+			t.Errorf("the log is %q, %v", b, err)
+		}
+		if r.tasks.Len() != 0 {
+			t.Errorf("the driver still holds %d ended tasks", r.tasks.Len())
+		}
+		for bad, want := range map[string]string{"other": `no task "other"`} {
+			if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{1}, bad); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("logs of task %q: %v", bad, err)
+			}
+		}
+		if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{9}, ""); err == nil || !strings.Contains(err.Error(), "is not on this device") {
+			t.Errorf("logs of an absent allocation: %v", err)
+		}
+	})
+}
+
+func TestSetupFailures(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*fleet.Job, *fleet.Task)
+		want   string
+	}{
+		"unknown reference in env":    {func(_ *fleet.Job, k *fleet.Task) { k.Env = map[string]string{"A": "${attr.gpu}"} }, "env A of task \"main\": ${attr.gpu} is not known"},
+		"unknown reference in config": {func(_ *fleet.Job, k *fleet.Task) { k.Config = script(fake.Script{Stdout: "${nobody}"}) }, "config of task \"main\": ${nobody} is not known"},
+		"a driver that is not here":   {func(_ *fleet.Job, k *fleet.Task) { k.Driver = "docker" }, `driver "docker" is not enabled on this device; enabled are: fake`},
+		"a config the driver refuses": {func(_ *fleet.Job, k *fleet.Task) { k.Config = json.RawMessage(`{"nope":1}`) }, `unknown key "nope"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.start()
+				defer r.end()
+				if _, err := r.want(1, c.change); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if s := r.status(1); s.Status != fleet.ClientFailed || !strings.Contains(eventText(s), c.want) {
+					t.Errorf("it is %s; want %q in\n%s", s.Status, c.want, eventText(s))
+				}
+			})
+		})
+	}
+}
+
+func TestAgentRestartRestartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		if _, err := r.want(1, func(j *fleet.Job, _ *fleet.Task) { j.Type = "service" }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		time.Sleep(2 * device.PersistWindow)
+		for range 3 {
+			r.end()
+			r.start()
+			synctest.Wait()
+		}
+		if s := r.status(1); s.Status != fleet.ClientRunning || r.spy.count() != 1 || !strings.Contains(eventText(s), "Recovered") {
+			t.Errorf("after %d starts it is %s:\n%s", r.spy.count(), s.Status, eventText(s))
+		}
+		saves := r.disk.count()
+		time.Sleep(time.Hour)
+		if got := r.disk.count() - saves; got != 1 {
+			t.Errorf("an idle hour wrote %d times; want the one write of the recovery", got)
+		}
+		r.onExit = true
+		r.end() // of a runner that was not told to
+		if r.tasks.Len() != 1 {
+			t.Fatal("the agent's end took its task along")
+		}
+		r.start()
+		synctest.Wait()
+		r.end()
+		h := driver.Handle{Version: 1, Driver: "fake", ID: fleet.UUID{1}.String() + "/main#1"}
+		if exit, err := r.spy.Wait(t.Context(), h); err != nil || exit.Signal != "SIGTERM" {
+			t.Errorf("with StopTasksOnExit it ended so: %+v, %v", exit, err)
+		}
+	})
+}
+
+func TestNothingStartsWhileTheDiskRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		synctest.Wait()
+		r.disk.refuse(true)
+		acked := make(chan error, 1)
+		go func() {
+			_, err := r.want(1, func(*fleet.Job, *fleet.Task) {})
+			acked <- err
+		}()
+		time.Sleep(time.Minute)
+		if len(acked) != 0 || r.spy.count() != 0 {
+			t.Fatal("something was acknowledged or started that is not on disk")
+		}
+		r.disk.refuse(false)
+		if err := <-acked; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if r.spy.count() != 1 {
+			t.Fatalf("%d starts", r.spy.count())
+		}
+		r.disk.refuse(true)
+		go func() {
+			_, err := r.want(2, func(*fleet.Job, *fleet.Task) {})
+			acked <- err
+		}()
+		time.Sleep(time.Minute)
+		r.end()
+		if err := <-acked; !errors.Is(err, runner.ErrStopped) {
+			t.Fatalf("what never came to disk was answered with %v", err)
+		}
+	})
+}
+
+func TestStoppedRunnerAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		r.end()
+		if _, err := r.runner.View(t.Context()); !errors.Is(err, runner.ErrStopped) {
+			t.Errorf("view: %v", err)
+		}
+		r.runner.LinkDown(t.Context())
+		if !r.runner.Ended(t.Context(), fleet.UUID{1}, "main") {
+			t.Error("a task of a stopped runner is followed for ever")
+		}
+	})
+}
