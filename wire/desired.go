@@ -19,13 +19,18 @@ type JobKey struct {
 	Namespace string
 	ID        fleet.JobID
 	Version   uint64
+	// Sum is of the specification's bytes. A job that was purged and registered again
+	// begins with version 0 again, and a restored region gives numbers out a second
+	// time; neither may be taken for what the device has under the same number.
+	Sum uint64
 }
 
 // String formats k for people.
 func (k JobKey) String() string { return fmt.Sprintf("%s version %d", k.ID, k.Version) }
 
 func (k JobKey) append(b []byte) []byte {
-	return codec.AppendUint(codec.AppendString(codec.AppendString(b, k.Namespace), k.ID), k.Version)
+	b = codec.AppendString(codec.AppendString(b, k.Namespace), k.ID)
+	return codec.AppendUint(codec.AppendUint(b, k.Version), k.Sum)
 }
 
 func readJobKey(r *codec.Reader) JobKey {
@@ -33,6 +38,7 @@ func readJobKey(r *codec.Reader) JobKey {
 		Namespace: r.String("a namespace", fleet.JobIDBytesMax),
 		ID:        fleet.JobID(r.String("a job's ID", fleet.JobIDBytesMax)),
 		Version:   r.Uint(),
+		Sum:       r.Uint(),
 	}
 }
 

@@ -63,7 +63,7 @@ func list[T any](t *rapid.T, one func(*rapid.T) T) (out []T) {
 	return out
 }
 
-func jobKey(t *rapid.T) JobKey { return JobKey{text(t), fleet.JobID(text(t)), number(t)} }
+func jobKey(t *rapid.T) JobKey { return JobKey{text(t), fleet.JobID(text(t)), number(t), number(t)} }
 
 func allocStatus(t *rapid.T) AllocStatus {
 	return AllocStatus{

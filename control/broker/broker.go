@@ -58,6 +58,7 @@ type item struct {
 	ready    int // position in the ready heap, or -1
 
 	deliveries int
+	futile     int // plans in a row that achieved nothing
 	token      Token
 	held       bool // a plan of it is being committed
 	nacked     bool // while held: give it back afterwards

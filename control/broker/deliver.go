@@ -26,7 +26,7 @@ func (b *Broker) Dequeue(now int64) (Delivery, bool) {
 	it := b.ready[0]
 	b.detach(it)
 	b.lastToken++
-	it.phase, it.token, it.newest = running, b.lastToken, nil
+	it.phase, it.token, it.newest, it.futile = running, b.lastToken, nil, 0
 	it.deliveries++
 	it.job.running = it
 	b.tokens[it.token] = it
@@ -102,6 +102,24 @@ func (b *Broker) Exhaust(t Token, why string, now int64) {
 		b.stopRunning(it)
 		b.fail(it, fleet.TriggerMaxPlans, why, now)
 		b.settle(it.job)
+	}
+}
+
+// Futile counts a plan of a delivery that achieved nothing, and returns how many
+// there were in a row.
+func (b *Broker) Futile(t Token) int {
+	it := b.tokens[t]
+	if it == nil {
+		return 0
+	}
+	it.futile++
+	return it.futile
+}
+
+// Progress notes a plan of which something was committed.
+func (b *Broker) Progress(t Token) {
+	if it := b.tokens[t]; it != nil {
+		it.futile = 0
 	}
 }
 

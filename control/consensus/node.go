@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Node is this server's part in the log.
@@ -89,7 +90,7 @@ func (n *Node) openDisk(c *Config) error {
 		Path: path, NoSync: c.NoSync,
 		BoltOptions: &bbolt.Options{Timeout: LockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoSync: c.NoSync},
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return fmt.Errorf("%s is in use by another process: stop that server, or choose another data folder", path)
 	}
 	if err != nil {

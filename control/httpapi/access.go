@@ -42,7 +42,7 @@ func (a *API) allow(r *http.Request) error {
 	case a.Access.Loopback && fromLoopback(r):
 		return loopbackHost(r)
 	case given != "":
-		return refuse(http.StatusForbidden, "the token is not the management token of region %q; the file that holds it stands in the data folder of the server that founded the region", a.Region)
+		return refuse(http.StatusForbidden, "the token is not the management token of region %q; it stands in management.token in the data folder of the server, readable by its user", a.Region)
 	}
 	return certificate
 }
@@ -59,7 +59,7 @@ func (a *API) certificate(r *http.Request) error {
 	case id.Region != a.Region:
 		return refuse(http.StatusForbidden, "the client certificate is of region %q; this is region %q", id.Region, a.Region)
 	case id.Kind != trust.KindOperator && id.Kind != trust.KindServer:
-		return refuse(http.StatusForbidden, "the client certificate is a %s's; the API takes an operator's (dunlin tls cert create -operator) or a server's", id.Kind)
+		return refuse(http.StatusForbidden, "the client certificate is a %s's; the API takes an operator's (dunlin tls cert create -kind operator) or a server's", id.Kind)
 	}
 	return nil
 }

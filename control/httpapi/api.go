@@ -137,12 +137,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, m methods) error {
 
 // fail is the one place where an error becomes an answer.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		return // nobody is there to read it, or the server stops
-	}
 	status := http.StatusInternalServerError
 	if p, ok := errors.AsType[*refusal](err); ok {
 		status = p.status
+	} else if r.Context().Err() != nil {
+		// The client left, or the server stops. Nothing written would be a success.
+		status, err = http.StatusServiceUnavailable, errors.New("this server stops; ask another, or try again")
 	} else {
 		a.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}

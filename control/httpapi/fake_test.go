@@ -87,7 +87,7 @@ func id(n byte) fleet.UUID {
 	return u
 }
 
-// Propose applies the few commands that handlers send.
+// Propose applies a command as the log would.
 func (g *region) Propose(_ context.Context, cmd any) (uint64, any, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -95,53 +95,14 @@ func (g *region) Propose(_ context.Context, cmd any) (uint64, any, error) {
 	if g.refuse != nil {
 		return 0, nil, g.refuse
 	}
-	g.commit(func(x *state.Txn, i uint64) {
-		switch c := cmd.(type) {
-		case *command.JobRegister:
-			g.register(x, c, i)
-		case *command.JobDeregister:
-			j := *x.JobByID(c.Namespace, c.ID)
-			g.eval(x, &j, c.EvalID, fleet.TriggerJobDeregister, i)
-			if c.Purge {
-				x.DeleteJob(&j)
-				return
-			}
-			j.Stop, j.JobModifyIndex = true, i
-			x.PutJob(j, i)
-		case *command.JobEvaluate:
-			g.eval(x, x.JobByID(c.Namespace, c.ID), c.EvalID, fleet.TriggerJobRegister, i)
-		case *command.NodeEligibility:
-			n := *x.NodeByID(c.Node)
-			n.Ineligible = !c.Eligible
-			x.PutNode(n, i)
-		default:
-			g.t.Errorf("unexpected command %T", cmd)
-		}
-	})
-	return g.index, nil, nil
-}
-
-func (g *region) register(x *state.Txn, c *command.JobRegister, i uint64) {
-	var spec fleet.Job
-	if err := json.Unmarshal(c.Spec, &spec); err != nil {
-		g.t.Error(err)
-		return
+	g.index++
+	x := g.store.Begin()
+	result, err := command.Apply(x, g.index, command.Encode(cmd.(command.Command)))
+	if err != nil {
+		return 0, nil, err
 	}
-	key, row := x.NextJobKey(), state.Job{Namespace: spec.Namespace, ID: spec.ID}
-	if old := x.JobByID(spec.Namespace, spec.ID); old != nil {
-		key, row = old.Key, *old
-	}
-	var version uint64
-	if len(row.Versions) > 0 {
-		version = row.Current().Version + 1
-	}
-	ver := state.NewJobVersion(key, version, &spec, c.Spec, c.At, i)
-	row.Versions, row.Stop, row.JobModifyIndex = append([]*state.JobVersion{ver}, row.Versions...), false, i
-	g.eval(x, x.PutJob(row, i), c.EvalID, fleet.TriggerJobRegister, i)
-}
-
-func (g *region) eval(x *state.Txn, j *state.Job, eval fleet.UUID, trigger string, i uint64) {
-	x.PutEval(state.Eval{ID: eval, Namespace: j.Namespace, Job: j.ID, Type: "service", Trigger: trigger, Status: fleet.EvalPending}, i)
+	x.Commit(g.index)
+	return g.index, result, nil
 }
 
 // node adds a device; linked ones answer for logs.

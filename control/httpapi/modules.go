@@ -133,7 +133,9 @@ type steady struct {
 func (s *steady) Read(p []byte) (int, error) {
 	_ = s.control.SetReadDeadline(time.Now().Add(PushStallTimeout))
 	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		_ = s.control.SetReadDeadline(time.Time{}) // what comes next may take its time
+	} else if err != nil {
 		s.err = err
 	}
 	return n, err

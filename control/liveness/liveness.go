@@ -97,26 +97,18 @@ func New(cfg Config) *Tracker {
 }
 
 // Put says what the region has stored of a node. The first Put starts its clock.
+// A row that others made online is a node that registered: a sign of life, which
+// comes before the link's.
 func (t *Tracker) Put(id fleet.UUID, stored fleet.LinkState, now int64) {
 	n := t.node(id, now)
 	if n.proposed || n.stored == stored {
 		return
 	}
+	if stored == fleet.LinkOnline {
+		n.seen, n.down = now, false
+	}
 	n.stored = stored
 	t.touch(n, now)
-}
-
-// Remove forgets a node that the region no longer has.
-func (t *Tracker) Remove(id fleet.UUID) {
-	n := t.nodes[id]
-	if n == nil {
-		return
-	}
-	if n.pos >= 0 {
-		heap.Remove(&t.times, n.pos)
-	}
-	n.stored = "" // in case it is in the dirty list
-	delete(t.nodes, id)
 }
 
 // LinkUp notes that a device linked.
@@ -232,7 +224,7 @@ func (t *Tracker) why(n *node, want fleet.LinkState, now int64) string {
 		return fmt.Sprintf("linked, but no beat for %s; one is due every %s", silent, t.cfg.BeatEvery)
 	case fleet.LinkUnreachable:
 		if n.down && n.reason != "" {
-			return "the link ended: " + n.reason
+			return n.reason
 		}
 		if n.down {
 			return "the link ended"

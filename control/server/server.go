@@ -200,7 +200,8 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	part("leader", func(ctx context.Context) error { return s.node.Lead(ctx, s.runTerm) })
+	part("leader", s.leadTerms)
+	part("workers", s.work)
 	part("devices", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolEdge, s.sessions.Serve) })
 	if s.enroll != nil {
 		part("joins", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolJoin, s.enroll.Serve) })

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -103,11 +105,14 @@ type JobVersion struct {
 	Asks       []fleet.Ask
 	SubmitTime int64 // Unix nanoseconds
 	Index      uint64
+	sum        uint64 // of JSON
 }
 
 // NewJobVersion prepares a version of a canonical job.
 func NewJobVersion(key JobKey, version uint64, spec *fleet.Job, json []byte, submit int64, index uint64) *JobVersion {
 	v := &JobVersion{Job: key, Version: version, Spec: spec, JSON: json, SubmitTime: submit, Index: index}
+	sum := sha256.Sum256(json)
+	v.sum = binary.BigEndian.Uint64(sum[:])
 	for i := range spec.TaskGroups {
 		v.Asks = append(v.Asks, spec.TaskGroups[i].Ask())
 	}
@@ -116,7 +121,7 @@ func NewJobVersion(key JobKey, version uint64, spec *fleet.Job, json []byte, sub
 
 // Key names the version on the wire.
 func (v *JobVersion) Key() wire.JobKey {
-	return wire.JobKey{Namespace: v.Spec.Namespace, ID: v.Spec.ID, Version: v.Version}
+	return wire.JobKey{Namespace: v.Spec.Namespace, ID: v.Spec.ID, Version: v.Version, Sum: v.sum}
 }
 
 // GroupIndex is the position of a group in the version, or -1.

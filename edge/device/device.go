@@ -140,7 +140,7 @@ func (d *Device) boot(ev Boot) {
 		}
 	}
 	for _, digest := range ev.Modules {
-		d.modules[digest] = &module{ready: true}
+		d.modules[digest] = &module{ready: true, found: true}
 	}
 	slices.SortFunc(ev.State.Allocs, func(a, b Record) int { return compareID(a.Desired.ID, b.Desired.ID) })
 	for _, rec := range ev.State.Allocs {

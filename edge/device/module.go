@@ -15,6 +15,7 @@ type module struct {
 	ref      config.ModuleRef
 	users    int // allocations that pin it
 	ready    bool
+	found    bool // in the cache at boot; held until every allocation had its chance to pin it
 	fetching bool
 	tries    int
 	retryAt  time.Time
@@ -40,9 +41,9 @@ func (d *Device) pin(e *entry) {
 				d.modules[ref.Digest] = m
 			}
 			if m.users++; m.users == 1 {
-				m.ref = ref
 				d.out.pins = true
 			}
+			m.ref = ref
 			e.pins = append(e.pins, ref.Digest)
 		}
 	}
@@ -51,7 +52,7 @@ func (d *Device) pin(e *entry) {
 func (d *Device) unpin(e *entry) {
 	for _, digest := range e.pins {
 		if m := d.modules[digest]; m != nil {
-			if m.users--; m.users == 0 {
+			if m.users--; m.users == 0 && !m.found {
 				delete(d.modules, digest)
 				d.out.pins = true
 			}
@@ -65,7 +66,7 @@ func (d *Device) unpin(e *entry) {
 func (d *Device) unpinRest() {
 	d.out.pins = true
 	for digest, m := range d.modules {
-		if m.users == 0 {
+		if m.found = false; m.users == 0 {
 			delete(d.modules, digest)
 		}
 	}

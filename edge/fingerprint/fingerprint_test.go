@@ -164,7 +164,9 @@ func FuzzParsers(f *testing.F) {
 		}
 		parseOSRelease(s)
 		parseKHz(s)
-		parseModel(s)
+		if m := parseModel(s); len(m) > len(s) {
+			t.Errorf("%q grew to %q", s, m)
+		}
 		parseCgroupBytes(s)
 	})
 }

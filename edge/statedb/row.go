@@ -56,7 +56,8 @@ func unsealJSON(key, sealed []byte, v any) error {
 }
 
 func jobKeyBytes(k wire.JobKey) []byte {
-	return codec.AppendUint(codec.AppendString(codec.AppendString(nil, k.Namespace), k.ID), k.Version)
+	b := codec.AppendString(codec.AppendString(nil, k.Namespace), k.ID)
+	return codec.AppendUint(codec.AppendUint(b, k.Version), k.Sum)
 }
 
 func parseJobKey(b []byte) (wire.JobKey, error) {
@@ -65,6 +66,7 @@ func parseJobKey(b []byte) (wire.JobKey, error) {
 		Namespace: r.String("a namespace", fleet.JobIDBytesMax),
 		ID:        fleet.JobID(r.String("a job's ID", fleet.JobIDBytesMax)),
 		Version:   r.Uint(),
+		Sum:       r.Uint(),
 	}
 	return k, r.Close()
 }

@@ -1,0 +1,277 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Rejection says why the placements on one node were refused.
+type Rejection struct {
+	Node       state.NodeKey
+	Placements int
+	Reason     string
+}
+
+// Verdict is what became of a plan.
+type Verdict struct {
+	Accepted command.Plan // what may be committed
+	Rejected []Rejection  // in the order of the plan's nodes
+	Delta    Delta        // what Accepted adds to nodes
+}
+
+// Whole reports whether nothing was refused.
+func (v *Verdict) Whole() bool { return len(v.Rejected) == 0 }
+
+// Empty reports whether there is nothing to commit.
+func (v *Verdict) Empty() bool {
+	p := &v.Accepted
+	return len(p.Groups) == 0 && len(p.Stops) == 0 && len(p.Updates) == 0 && len(p.Evals) == 0
+}
+
+// Witness is an allocation by which one sees that the plan is in a view; zero if
+// it places nothing.
+func (v *Verdict) Witness() fleet.UUID {
+	for i := range v.Accepted.Groups {
+		if ids := v.Accepted.Groups[i].IDs; len(ids) > 0 {
+			return ids[0]
+		}
+	}
+	return fleet.UUID{}
+}
+
+// tally is what a plan does to one node.
+type tally struct {
+	placed, freed state.Usage
+	placements    int
+	refused       string
+}
+
+type check struct {
+	view     *state.View
+	inFlight func(state.NodeKey) state.Usage
+	plan     *command.Plan
+	version  *state.JobVersion
+	order    []state.NodeKey
+	nodes    map[state.NodeKey]*tally
+	dropped  map[fleet.UUID]bool // stops that are refused
+}
+
+// Verify says which parts of a plan may be committed, given the newest view and
+// what plans in flight add to nodes (nil: nothing). The plan is not changed.
+func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan) Verdict {
+	c := &check{view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}}
+	why := c.whole()
+	c.count()
+	for _, k := range c.order {
+		if t := c.nodes[k]; why != "" && t.placements > 0 {
+			t.refused = why
+		}
+	}
+	c.judge()
+	v := c.verdict()
+	if why != "" && len(p.Updates) > 0 {
+		v.Accepted.Updates = nil
+		if len(v.Rejected) == 0 {
+			v.Rejected = []Rejection{{Reason: why}}
+			c.strip(&v.Accepted)
+		}
+	}
+	return v
+}
+
+// whole looks for what is wrong with all placements at once.
+func (c *check) whole() string {
+	p := c.plan
+	if len(p.Groups) == 0 && len(p.Updates) == 0 {
+		return ""
+	}
+	j := c.view.JobByID(p.Namespace, p.Job)
+	if j == nil {
+		return fmt.Sprintf("job %s is gone", p.Job)
+	}
+	if j.Stop {
+		return fmt.Sprintf("job %s is stopped", p.Job)
+	}
+	for _, v := range j.Versions {
+		if v.Version == p.Version {
+			c.version = v
+		}
+	}
+	if c.version == nil {
+		return fmt.Sprintf("version %d of job %s is no longer kept", p.Version, p.Job)
+	}
+	for i := range p.Groups {
+		g := &p.Groups[i]
+		n := len(g.IDs)
+		if int(g.Group) >= len(c.version.Asks) || len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
+			c.version = nil
+			return fmt.Sprintf("the plan is malformed: group %d with %d IDs, %d nodes, %d names, %d replaced", g.Group, n, len(g.Nodes), len(g.Names), len(g.Prevs))
+		}
+	}
+	return ""
+}
+
+func (c *check) tally(k state.NodeKey) *tally {
+	t := c.nodes[k]
+	if t == nil {
+		t = &tally{}
+		c.nodes[k] = t
+		c.order = append(c.order, k)
+	}
+	return t
+}
+
+// count adds up what the plan does to each node.
+func (c *check) count() {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
+		ask := state.Usage{Allocs: 1}
+		if c.version != nil {
+			a := c.version.Asks[g.Group]
+			ask.CPU, ask.MemoryMB = a.CPU, a.MemoryMB
+		}
+		for _, k := range g.Nodes {
+			t := c.tally(k)
+			t.placed, t.placements = plus(t.placed, ask), t.placements+1
+		}
+	}
+	seen := make(map[fleet.UUID]bool, len(c.plan.Stops))
+	for i := range c.plan.Stops {
+		if s := &c.plan.Stops[i]; !seen[s.Alloc] {
+			seen[s.Alloc] = true
+			c.free(s, plus)
+		}
+	}
+}
+
+// free adds what a stop frees to its node, or takes it back.
+func (c *check) free(s *command.Stop, add func(a, b state.Usage) state.Usage) {
+	a := c.view.AllocByID(s.Alloc)
+	if a == nil || !a.Holds() || s.Desired == state.DesiredRun && !s.Lost {
+		return
+	}
+	ask := a.Ask()
+	t := c.tally(a.Node)
+	t.freed = add(t.freed, state.Usage{CPU: ask.CPU, MemoryMB: ask.MemoryMB, Allocs: 1})
+}
+
+// judge refuses nodes until nothing changes: a refused node keeps what its
+// placements would have replaced, and that may be on a node judged before.
+func (c *check) judge() {
+	replaces := c.replacements()
+	for changed := true; changed; {
+		changed = false
+		for _, k := range c.order {
+			t := c.nodes[k]
+			if t.placements > 0 && t.refused == "" {
+				t.refused = c.refuse(k, t)
+			}
+		}
+		for i := range c.plan.Stops {
+			s := &c.plan.Stops[i]
+			k, ok := replaces[s.Alloc]
+			if !ok || s.Lost || c.dropped[s.Alloc] || c.nodes[k].refused == "" {
+				continue
+			}
+			c.dropped[s.Alloc] = true
+			c.free(s, minus)
+			changed = true
+		}
+	}
+}
+
+// replacements tells on which node the successor of an allocation is placed.
+func (c *check) replacements() map[fleet.UUID]state.NodeKey {
+	out := map[fleet.UUID]state.NodeKey{}
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
+		if len(g.Prevs) != len(g.Nodes) {
+			continue
+		}
+		for n, prev := range g.Prevs {
+			if !prev.Alloc.IsZero() {
+				out[prev.Alloc] = g.Nodes[n]
+			}
+		}
+	}
+	return out
+}
+
+func (c *check) refuse(k state.NodeKey, t *tally) string {
+	n := c.view.Node(k)
+	if n == nil {
+		return fmt.Sprintf("node #%d is gone", k)
+	}
+	if !n.Ready() {
+		return fmt.Sprintf("node %s takes no new work: it is %s", n.Spec.Name, condition(n))
+	}
+	used := minus(c.view.Usage(k), t.freed)
+	if c.inFlight != nil {
+		used = plus(used, c.inFlight(k))
+	}
+	room, want := n.Spec.Capacity(), plus(used, t.placed)
+	if want.CPU > room.CPU {
+		return fmt.Sprintf("node %s has %d MHz for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.CPU, used.CPU, t.placed.CPU)
+	}
+	if want.MemoryMB > room.MemoryMB {
+		return fmt.Sprintf("node %s has %d MiB for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.MemoryMB, used.MemoryMB, t.placed.MemoryMB)
+	}
+	return ""
+}
+
+func condition(n *state.Node) string {
+	if n.Ineligible {
+		return fleet.NodeIneligible
+	}
+	return string(n.Link)
+}
+
+func (c *check) verdict() Verdict {
+	v := Verdict{Accepted: *c.plan, Delta: Delta{}}
+	for _, k := range c.order {
+		t := c.nodes[k]
+		if t.refused != "" {
+			v.Rejected = append(v.Rejected, Rejection{k, t.placements, t.refused})
+			continue
+		}
+		d := minus(t.placed, t.freed)
+		d = state.Usage{CPU: max(d.CPU, 0), MemoryMB: max(d.MemoryMB, 0), Allocs: max(d.Allocs, 0)}
+		if t.placements > 0 && d != (state.Usage{}) {
+			v.Delta[k] = d
+		}
+	}
+	if len(v.Rejected) > 0 {
+		c.strip(&v.Accepted)
+	}
+	return v
+}
+
+// strip leaves in a plan what was accepted of it.
+func (c *check) strip(p *command.Plan) {
+	p.Evals, p.Stops, p.Groups = nil, nil, nil
+	for _, s := range c.plan.Stops {
+		marks := s.Desired == state.DesiredRun && !s.Followup.IsZero()
+		if !c.dropped[s.Alloc] && !marks {
+			p.Stops = append(p.Stops, s)
+		}
+	}
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
+		kept := command.Placements{Group: g.Group}
+		for n, k := range g.Nodes {
+			if c.nodes[k].refused != "" {
+				continue
+			}
+			kept.Nodes, kept.Names, kept.IDs = append(kept.Nodes, k), append(kept.Names, g.Names[n]), append(kept.IDs, g.IDs[n])
+			if len(g.Prevs) > 0 {
+				kept.Prevs = append(kept.Prevs, g.Prevs[n])
+			}
+		}
+		if len(kept.IDs) > 0 {
+			p.Groups = append(p.Groups, kept)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+package term
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/broker"
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/liveness"
+	"github.com/dunlin-edge/dunlin/control/plan"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// Limits of a term.
+const (
+	PipelineMax     = 8                     // plans that commit at the same time
+	AttemptsMax     = 5                     // plans of one delivery that achieve nothing, until it fails
+	EvalsPutMax     = 512                   // evaluations in one entry
+	LinkChangesMax  = 1000                  // changes in one entry
+	NodesLookPeriod = 50 * time.Millisecond // nodes are looked through at most this often
+)
+
+// Config tunes a term; zero fields take the defaults of the cores.
+type Config struct {
+	Broker   broker.Config
+	Liveness liveness.Config
+}
+
+// flight is a proposal under way.
+type flight struct {
+	id      uint64
+	at      time.Time
+	done    bool
+	index   uint64 // when done and stored
+	refused error  // when done and not stored
+	// Of a plan:
+	submitted plan.Submitted
+	verdict   plan.Verdict
+	witness   fleet.UUID
+	// Of links:
+	links []command.LinkChange
+	evals bool
+}
+
+// Term is the state of one term of leadership.
+type Term struct {
+	cfg     Config
+	rng     *rand.ChaCha8
+	now     time.Time
+	view    *state.View
+	synced  *state.View
+	broker  *broker.Broker
+	live    *liveness.Tracker
+	queue   plan.Queue
+	overlay plan.Overlay
+
+	workers  []uint64  // requests of idle workers, longest idle first
+	flights  []*flight // in the order of their proposal
+	plans    int       // of flights
+	links    bool      // a proposal of links is under way
+	evals    bool      // a proposal of evaluations is under way
+	nextID   uint64
+	capacity uint64    // newest index at which room came
+	lookedAt time.Time // when the nodes were last looked through
+	looked   uint64    // the view's index then
+	actions  []Action
+}
+
+// New starts a term on a view. The seed is fresh for each term.
+func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
+	t := &Term{
+		cfg: cfg, rng: rand.NewChaCha8(seed), now: now, view: view,
+		broker: broker.New(cfg.Broker), live: liveness.New(cfg.Liveness),
+	}
+	t.sync()
+	t.look()
+	return t
+}
+
+// Step takes in an event and returns what to do, in order. The view is the newest
+// there is; it never goes back.
+func (t *Term) Step(ev Event, view *state.View, now time.Time) []Action {
+	t.now, t.actions = now, nil
+	if view.Index() >= t.view.Index() {
+		t.view = view
+	}
+	t.sync()
+	ev.take(t)
+	t.land()
+	t.broker.Tick(now.UnixNano())
+	if t.looked != t.view.Index() && now.Sub(t.lookedAt) >= NodesLookPeriod {
+		t.look()
+	}
+	t.verify()
+	t.deliver()
+	t.propose()
+	t.wakeAt()
+	return t.actions
+}
+
+func (t *Term) do(a Action) { t.actions = append(t.actions, a) }
+
+// sync brings the broker up to the view.
+func (t *Term) sync() {
+	if t.synced == t.view {
+		return
+	}
+	t.synced = t.view
+	t.broker.Sync(t.view.OpenEvals(), t.now.UnixNano())
+	for _, f := range t.flights {
+		// The view may show a plan before its proposer is told; counting it twice
+		// would make nodes look full.
+		if !f.witness.IsZero() && t.view.AllocByID(f.witness) != nil {
+			t.overlay.Remove(f.id)
+		}
+	}
+}
+
+// look goes through the nodes for new room and for link states that others
+// changed. It costs microseconds per thousand nodes, hence the period; a running
+// sum in the state would make it free.
+func (t *Term) look() {
+	at, now := t.capacity, t.now.UnixNano()
+	for n := range t.view.Nodes() {
+		at = max(at, n.CapacityAt)
+		if n.ModifyIndex > t.looked || t.lookedAt.IsZero() {
+			t.live.Put(n.ID, n.Link, now)
+		}
+	}
+	t.looked, t.lookedAt = t.view.Index(), t.now
+	t.roomAt(at)
+}
+
+func (t *Term) roomAt(index uint64) {
+	t.capacity = max(t.capacity, index)
+	t.broker.Unblock(t.capacity)
+}
+
+// deliver gives evaluations to idle workers.
+func (t *Term) deliver() {
+	for len(t.workers) > 0 {
+		d, ok := t.broker.Dequeue(t.now.UnixNano())
+		if !ok {
+			return
+		}
+		t.do(GiveEval{Request: t.workers[0], Delivery: d, View: t.view, InFlight: t.overlay.Usage()})
+		t.workers = t.workers[1:]
+	}
+}
+
+// verify takes plans from the queue while the pipeline has room.
+func (t *Term) verify() {
+	for t.plans < PipelineMax {
+		s, ok := t.queue.Pop()
+		if !ok {
+			return
+		}
+		v := plan.Verify(t.view, t.overlay.Usage(), s.Plan)
+		f := &flight{submitted: s, verdict: v, witness: v.Witness()}
+		if v.Empty() {
+			f.index = t.view.Index()
+			t.answer(f)
+			continue
+		}
+		t.plans++
+		t.launch(f, &f.verdict.Accepted)
+		t.overlay.Add(f.id, v.Delta)
+	}
+}
+
+func (t *Term) launch(f *flight, cmd any) {
+	t.nextID++
+	f.id, f.at = t.nextID, t.now
+	t.flights = append(t.flights, f)
+	t.do(Propose{ID: f.id, Command: cmd})
+}
+
+// propose sends what has piled up of evaluations and links.
+func (t *Term) propose() {
+	if !t.evals && t.broker.HasOutcomes() {
+		t.evals = true
+		evals := t.broker.Outcomes(EvalsPutMax)
+		for i := range evals {
+			evals[i].ModifyTime = t.now.UnixNano()
+		}
+		t.launch(&flight{evals: true}, &command.EvalsPut{Evals: evals, At: t.now.UnixNano()})
+	}
+	if t.links {
+		return
+	}
+	if changes := t.live.Due(t.now.UnixNano(), LinkChangesMax); len(changes) > 0 {
+		t.links = true
+		cmd := &command.NodeLinks{Changes: changes, At: t.now.UnixNano()}
+		t.rng.Read(cmd.Seed[:]) // never fails
+		t.launch(&flight{links: changes}, cmd)
+	}
+}
+
+// land ends the flights whose outcome is known and in the view.
+func (t *Term) land() {
+	rest := t.flights[:0]
+	for _, f := range t.flights {
+		if !f.done || f.refused == nil && f.index > t.view.Index() {
+			rest = append(rest, f)
+			continue
+		}
+		switch {
+		case f.links != nil:
+			t.links = false
+			t.live.Done(f.links, f.refused == nil, t.now.UnixNano())
+			for _, c := range f.links {
+				t.meet(c.Node) // it may have registered while this was under way
+			}
+		case f.evals:
+			t.evals = false
+		default:
+			t.plans--
+			t.landPlan(f)
+		}
+	}
+	clear(t.flights[len(rest):])
+	t.flights = rest
+}
+
+func (t *Term) landPlan(f *flight) {
+	t.overlay.Remove(f.id)
+	if f.refused != nil && len(f.verdict.Delta) > 0 {
+		// Somebody may have blocked for the room this plan seemed to take.
+		_ = 0
+	}
+	t.answer(f)
+}
+
+// answer tells a worker what became of its plan.
+func (t *Term) answer(f *flight) {
+	token, now := broker.Token(f.submitted.Token), t.now.UnixNano()
+	t.broker.Release(token, now)
+	r := Result{Index: f.index, Rejected: f.verdict.Rejected, View: t.view, InFlight: t.overlay.Usage(), Err: f.refused}
+	switch {
+	case f.refused != nil:
+	case f.verdict.Whole():
+		r.Done = true
+	case !f.verdict.Empty():
+		t.broker.Progress(token) // what is left gets all its attempts
+	case t.broker.Futile(token) >= AttemptsMax:
+		r.Done = true
+		t.broker.Exhaust(token, fmt.Sprintf("%d plans in a row were refused as a whole; the last because %s",
+			AttemptsMax, f.verdict.Rejected[0].Reason), now)
+	}
+	t.do(AnswerPlan{Request: f.submitted.Request, Result: r})
+}
+
+// wakeAt says when time alone will make something due.
+func (t *Term) wakeAt() {
+	var at time.Time
+	earlier := func(when time.Time) {
+		if at.IsZero() || when.Before(at) {
+			at = when
+		}
+	}
+	if ns, ok := t.broker.Next(); ok {
+		earlier(time.Unix(0, ns))
+	}
+	if ns, ok := t.live.Next(); ok && !t.links {
+		earlier(time.Unix(0, ns))
+	}
+	if t.looked != t.view.Index() {
+		earlier(t.lookedAt.Add(NodesLookPeriod))
+	}
+	if !at.IsZero() {
+		t.do(WakeAt{at})
+	}
+}

@@ -1,0 +1,35 @@
+package region
+
+import "github.com/dunlin-edge/dunlin/edge/device"
+
+// Bug is a planted fault. Each lives in this package's shells, or behind the
+// device's own hook, and must be found by an oracle.
+type Bug string
+
+// The planted bugs.
+const (
+	BugNone             Bug = ""
+	BugSkipPlanCheck    Bug = "commit plans without the check"
+	BugStatusDropped    Bug = "acknowledge a status and forget it"
+	BugApplyTwice       Bug = "apply an entry twice"
+	BugAckUnsynced      Bug = "acknowledge before the log is synced"
+	BugWrongBase        Bug = "push the difference from a wrong generation"
+	BugForgetOpenEvals  Bug = "start a term without the open evaluations"
+	BugStopOrphans      Bug = "take what a full state does not name for stopped"
+	BugHandleLost       Bug = "lose the drivers' tokens on the way to disk"
+	BugNeverLost        Bug = "never mark a node lost"
+	BugBlockedForever   Bug = "never wake blocked evaluations"
+	BugStalePlan        Bug = "accept plans of deliveries that were taken back"
+	BugAckBeforePersist Bug = "acknowledge a desired state that is not on disk"
+)
+
+// bugs lists all of them, for the test that each is found.
+var bugs = []Bug{
+	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
+	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
+}
+
+// planted is the part that the device's own hook carries.
+func (b Bug) planted() device.Planted {
+	return device.Planted{StopOrphans: b == BugStopOrphans, AckBeforePersist: b == BugAckBeforePersist}
+}

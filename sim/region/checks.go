@@ -1,0 +1,231 @@
+package region
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/task"
+	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
+)
+
+// sumsEvery is how many commits pass between recomputations of all sums.
+const sumsEvery = 16
+
+// checks are the oracles that look while things happen.
+type checks struct {
+	s        *sim
+	promises map[uint64][]byte     // index → entry, of what users were told is stored
+	told     map[fleet.UUID]string // terminal states that devices were told are stored
+	stopped  map[fleet.UUID]bool   // before a restore; the devices may be at it still
+}
+
+func newChecks(s *sim) *checks {
+	return &checks{s: s, promises: map[uint64][]byte{}, told: map[fleet.UUID]string{}}
+}
+
+func (c *checks) beforeRestore() {
+	c.stopped = map[fleet.UUID]bool{}
+	for a := range c.s.server.store.View().Allocs() {
+		if a.Desired != state.DesiredRun {
+			c.stopped[a.ID] = true
+		}
+	}
+}
+
+// afterRestore voids what was promised beyond an entry.
+func (c *checks) afterRestore(index uint64) {
+	clear(c.told)
+	maps.DeleteFunc(c.promises, func(i uint64, _ []byte) bool { return i > index })
+}
+
+// promised notes that a user heard that an entry is stored.
+func (c *checks) promised(index uint64, data []byte) { c.promises[index] = data }
+
+// committed looks at each entry as it is applied.
+func (c *checks) committed(before, after *state.View, index uint64, data []byte, err error) {
+	if c.s.opts.Log != nil && err != nil {
+		c.s.note("entry %d is refused: %v", index, err)
+	}
+	for n := range after.Nodes() {
+		u, room := after.Usage(n.Key), n.Spec.Capacity()
+		if u.CPU > room.CPU || u.MemoryMB > room.MemoryMB {
+			c.s.object("entry %d puts %d MHz and %d MiB on node %s, which has %d and %d", index, u.CPU, u.MemoryMB, n.Spec.Name, room.CPU, room.MemoryMB)
+		}
+	}
+	if index%sumsEvery == 0 {
+		c.sums(after)
+	}
+	if data == nil || err != nil {
+		return
+	}
+	cmd, err := command.Decode(data)
+	if err != nil {
+		c.s.object("entry %d does not decode: %v", index, err)
+	}
+	if c.s.opts.Log != nil {
+		c.s.note("entry %d: %T", index, cmd)
+	}
+	if p, ok := cmd.(command.Plan); ok {
+		c.planned(before, after, &p, index)
+	}
+}
+
+// sums compares the running sums of all nodes with their recomputation.
+func (c *checks) sums(v *state.View) {
+	sums := map[state.NodeKey]state.Usage{}
+	for a := range v.Allocs() {
+		if a.Holds() {
+			u, ask := sums[a.Node], a.Ask()
+			sums[a.Node] = state.Usage{CPU: u.CPU + ask.CPU, MemoryMB: u.MemoryMB + ask.MemoryMB, Allocs: u.Allocs + 1}
+		}
+	}
+	for n := range v.Nodes() {
+		if got := v.Usage(n.Key); got != sums[n.Key] {
+			c.s.object("the usage of node %s is kept as %+v and sums up to %+v", n.Spec.Name, got, sums[n.Key])
+		}
+	}
+}
+
+// planned checks what a plan did: it stops nothing healthy without its job's
+// change, and it gives no name twice.
+func (c *checks) planned(before, after *state.View, p *command.Plan, index uint64) {
+	if c.s.opts.Log != nil {
+		c.s.note("entry %d: plan of %s: %d groups, %d stops, %d updates, %d evaluations", index, p.Job, len(p.Groups), len(p.Stops), len(p.Updates), len(p.Evals))
+	}
+	for i := range p.Stops {
+		st := &p.Stops[i]
+		if row := before.AllocByID(st.Alloc); row != nil && row.Holds() && st.Desired != state.DesiredRun && !mayStop(before, row, p) {
+			c.s.object("entry %d stops %s (%s), which is %s and wanted: %s", index, row.Name(), short(row.ID), row.Observed, st.Reason)
+		}
+	}
+	j := after.JobByID(p.Namespace, p.Job)
+	if j == nil {
+		return
+	}
+	names := map[string]*state.Alloc{}
+	for a := range after.AllocsByJob(j.Key) {
+		if !a.Holds() {
+			continue
+		}
+		if other := names[a.Name()]; other != nil {
+			c.s.object("entry %d gives the name %s to %s and %s", index, a.Name(), short(other.ID), short(a.ID))
+		}
+		names[a.Name()] = a
+	}
+}
+
+// mayStop says whether the job or the node gives a reason to stop a holder.
+func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
+	j := v.JobByID(p.Namespace, p.Job)
+	if j == nil || j.Key != row.Version.Job || j.Stop || j.Current() != row.Version {
+		return true
+	}
+	n := v.Node(row.Node)
+	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot
+}
+
+// asked looks at what a device's core wants done with a task.
+func (c *checks) asked(m *machine, a device.Action) {
+	switch a := a.(type) {
+	case device.StartTask:
+		if old, ok := m.finished[a.Alloc]; ok {
+			c.s.object("device %d starts %s of allocation %s, which is %s", m.n, a.Instance.Task, short(a.Alloc), old)
+		}
+		c.onDisk(m, a)
+	case device.StopTask:
+		c.mayEnd(m, a.Handle.ID, a.Instance)
+	case device.DestroyTask:
+		if a.Handle != nil {
+			c.mayEnd(m, a.Handle.ID, a.Instance)
+		} else {
+			c.mayEnd(m, instanceID(a.Instance), a.Instance)
+		}
+	}
+}
+
+func (c *checks) onDisk(m *machine, a device.StartTask) {
+	rec := m.record(a.Alloc)
+	if rec == nil {
+		c.s.object("device %d starts a task of allocation %s, which is not on its disk", m.n, short(a.Alloc))
+	}
+	for _, t := range rec.Tasks {
+		if t.Name == a.Instance.Task && (t.Attempt != a.Attempt || t.Phase != task.Starting) {
+			c.s.object("device %d starts attempt %d of %s; on its disk it is %s at attempt %d", m.n, a.Attempt, instanceID(a.Instance), t.Phase, t.Attempt)
+		}
+	}
+}
+
+// mayEnd objects to the end of a running task that nobody wanted.
+func (c *checks) mayEnd(m *machine, id string, in device.Instance) {
+	if m.running[id] == nil || c.wantedStop(in.Alloc) {
+		return
+	}
+	v, _ := m.core.Alloc(in.Alloc)
+	if !slices.ContainsFunc(v.Tasks, func(t wire.TaskStatus) bool { return t.Failed }) {
+		c.s.object("device %d ends %s, and nobody wanted that", m.n, id)
+	}
+}
+
+// wantedStop says whether the region, as committed, ever stopped an allocation.
+func (c *checks) wantedStop(id fleet.UUID) bool {
+	row := c.s.server.store.View().AllocByID(id)
+	return row != nil && row.Desired != state.DesiredRun || c.stopped[id]
+}
+
+// starts looks at a task that really begins.
+func (c *checks) starts(m *machine, a device.StartTask) {
+	prefix := a.Alloc.String() + "/" + a.Instance.Task + "#"
+	for _, id := range slices.Sorted(maps.Keys(m.running)) {
+		if strings.HasPrefix(id, prefix) {
+			c.s.object("device %d starts %s while %s runs", m.n, instanceID(a.Instance), id)
+		}
+	}
+	row := c.s.server.store.View().AllocByID(a.Alloc)
+	if row != nil && (row.Observed == state.ObservedComplete || row.Observed == state.ObservedFailed) {
+		c.s.object("device %d starts %s, which the region knows to be %s", m.n, instanceID(a.Instance), row.Observed)
+	}
+}
+
+// statusAcked checks that what a device is told is stored, is.
+func (c *checks) statusAcked(m *machine, b *wire.StatusBatch) {
+	v := c.s.server.store.View()
+	for i := range b.Allocs {
+		st := &b.Allocs[i]
+		row := v.AllocByID(st.ID)
+		if row == nil {
+			continue
+		}
+		if fleet.ClientTerminal(st.Status) {
+			c.told[st.ID] = st.Status
+		}
+		reported, err := state.ParseObserved(st.Status)
+		if err != nil {
+			c.s.object("device %d reports %q", m.n, st.Status)
+		}
+		if !row.Observed.Terminal() && row.Observed != reported {
+			c.s.object("device %d was told that %s of %s is stored; the region has %s", m.n, st.Status, short(st.ID), row.Observed)
+		}
+	}
+}
+
+// kept checks that what was promised is in the log.
+func (c *checks) kept() {
+	l := c.s.server.log
+	for _, index := range slices.Sorted(maps.Keys(c.promises)) {
+		if index > uint64(l.committed) || !bytes.Equal(l.entries[index-1].data, c.promises[index]) {
+			c.s.object("what a user was told is stored at %d is not in the log", index)
+		}
+	}
+	v := c.s.server.store.View()
+	for _, a := range slices.Collect(v.Allocs()) {
+		if want, ok := c.told[a.ID]; ok && a.Observed.String() != want {
+			c.s.object("a device was told that %s of %s is stored; the region has %s", want, short(a.ID), a.Observed)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// Package region is a whole region in one goroutine: the cores that ship
+// (control/term, control/scheduler, control/command, control/desired,
+// edge/device) between shells made of one seeded heap of events.
+//
+// The one idea: what decides is real, what waits is simulated. Log, disk, links,
+// drivers and clocks are small explicit models that can be cut, delayed,
+// reordered and crashed; the seed fixes everything, so a failure is one command
+// away from being seen again:
+//
+//	go test ./sim/region -run TestSeeds -seed=N
+//
+// # The models
+//
+//   - Log: entries are appended, synced a moment later, then applied and answered.
+//     A crash or a change of leader cuts what was not synced (a part of it may have
+//     reached the disk unanswered). The state is rebuilt by applying the log again,
+//     sometimes from a checkpoint.
+//   - Device: a disk that holds what Persist wrote, drivers whose tasks outlive the
+//     agent but not the machine, a module cache. An agent may die between any two
+//     actions of a step.
+//   - Link: streams keep their order, are slower or faster than each other, and end
+//     for the two sides at different times.
+//
+// # Oracles
+//
+// At each commit: no node over its room; sums equal their recomputation; no two
+// holders of one name; nothing healthy is stopped without its own job's change.
+// At each action of a device: no start of what runs, ended, or is not on disk; no
+// stop that nobody wanted. At each rebuild and at the end: equal logs give equal
+// states; nothing acknowledged is missing. At rest: every evaluation ended or
+// waits for room that is not there, scheduling again changes nothing, what is
+// wanted runs, what is reported is what is; agents that restart and links that
+// return restart nothing; a device that boots without a server starts its work.
+//
+// Planted bugs (bugs.go) show that the oracles bite.
+//
+// Threading: a simulation belongs to one goroutine; several may run side by side.
+package region

@@ -1,0 +1,142 @@
+package region
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// users register, change and stop jobs, and keep what they were promised.
+type users struct {
+	s    *sim
+	jobs []*fleet.Job // last version tried, by number; nil: never
+}
+
+const jobsMax = 10
+
+func (u *users) begin() {
+	u.jobs = make([]*fleet.Job, jobsMax)
+	u.s.after(u.s.between(time.Second, 5*time.Second), "user acts", u.act)
+}
+
+func (u *users) act() {
+	if u.s.calm {
+		return
+	}
+	if u.s.server.up {
+		u.once()
+	}
+	u.s.after(u.s.between(200*time.Millisecond, 8*time.Second), "user acts", u.act)
+}
+
+func (u *users) once() {
+	i := u.s.rng.IntN(len(u.jobs))
+	j := u.jobs[i]
+	at := u.s.now.UnixNano()
+	switch pick := u.s.rng.IntN(100); {
+	case j == nil || pick < 25:
+		u.register(i, u.newJob(i))
+	case pick < 70:
+		u.register(i, u.changed(j))
+	case pick < 80:
+		u.send("evaluates "+string(j.ID), command.JobEvaluate{Namespace: fleet.DefaultNamespace, ID: j.ID, EvalID: u.s.uuid(), At: at})
+	case pick < 84:
+		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
+		u.send(fmt.Sprintf("sets eligibility of device %d", m.n), command.NodeEligibility{Node: m.id, Eligible: u.s.chance(600), At: at})
+	default:
+		purge := u.s.chance(400)
+		u.send(fmt.Sprintf("stops %s, purge %t", j.ID, purge), command.JobDeregister{
+			Namespace: fleet.DefaultNamespace, ID: j.ID, Purge: purge, EvalID: u.s.uuid(), At: at,
+		})
+	}
+}
+
+func (u *users) register(i int, j *fleet.Job) {
+	u.jobs[i] = j
+	c := command.JobRegister{Spec: fleet.CanonicalBytes(j), EvalID: u.s.uuid(), At: u.s.now.UnixNano()}
+	u.send(fmt.Sprintf("registers %s, count %d", j.ID, *j.TaskGroups[0].Count), c)
+}
+
+func (u *users) send(what string, cmd command.Command) {
+	u.s.note("user %s", what)
+	data := command.Encode(cmd)
+	u.s.server.propose(cmd, func(index uint64, _ any, err error) {
+		if err == nil {
+			u.s.checks.promised(index, data)
+		}
+	})
+}
+
+var digests = [3]string{
+	"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	"sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+	"sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+}
+
+func (u *users) newJob(i int) *fleet.Job {
+	s := u.s
+	j := &fleet.Job{ID: fleet.JobID(fmt.Sprintf("job-%d", i)), Type: fleet.JobTypeService, Priority: fleet.Ptr(10 + 10*s.rng.IntN(9))}
+	if s.chance(350) {
+		j.Type = fleet.JobTypeBatch
+	}
+	g := fleet.TaskGroup{Name: "g", Count: fleet.Ptr(1 + s.rng.IntN(5))}
+	g.RestartPolicy = &fleet.RestartPolicy{
+		Attempts: fleet.Ptr(s.rng.IntN(3)), Interval: fleet.Ptr(fleet.Duration(time.Minute)),
+		Delay: fleet.Ptr(fleet.Duration(s.between(time.Second, 5*time.Second))),
+		Mode:  fleet.Ptr([]string{fleet.RestartModeFail, fleet.RestartModeDelay}[s.rng.IntN(2)]),
+	}
+	g.ReschedulePolicy = &fleet.ReschedulePolicy{
+		Attempts: fleet.Ptr(1 + s.rng.IntN(3)), Interval: fleet.Ptr(fleet.Duration(10 * time.Minute)),
+		Delay: fleet.Ptr(fleet.Duration(5 * time.Second)), DelayFunction: fleet.Ptr(fleet.DelayExponential),
+		MaxDelay: fleet.Ptr(fleet.Duration(30 * time.Second)), Unlimited: fleet.Ptr(s.chance(500)),
+	}
+	for k := range 1 + s.rng.IntN(2) {
+		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))
+	}
+	switch s.rng.IntN(6) {
+	case 0:
+		g.Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
+	case 1:
+		g.Constraints = []fleet.Constraint{{LTarget: "${attr.arch}", Operand: "=", RTarget: "arm64"}}
+	}
+	j.TaskGroups = []fleet.TaskGroup{g}
+	if s.chance(200) {
+		second := g
+		second.Name, second.Count = "h", fleet.Ptr(1)
+		j.TaskGroups = append(j.TaskGroups, second)
+	}
+	return j
+}
+
+func (u *users) newTask(name string) fleet.Task {
+	t := fleet.Task{
+		Name: name, Driver: "raw_exec", Config: json.RawMessage(`{"command":"/bin/x"}`),
+		KillTimeout: fleet.Ptr(fleet.Duration(u.s.between(time.Millisecond, 5*time.Second))),
+		Resources:   &fleet.Resources{CPU: fleet.Ptr(50 * (1 + u.s.rng.IntN(8))), MemoryMB: fleet.Ptr(32 * (1 + u.s.rng.IntN(10)))},
+	}
+	if u.s.chance(600) {
+		t.Driver = "wasm"
+		t.Config = json.RawMessage(`{"module":"` + digests[u.s.rng.IntN(len(digests))] + `"}`)
+	}
+	return t
+}
+
+// changed is the next version of a job: in place, by replacement, or the same.
+func (u *users) changed(old *fleet.Job) *fleet.Job {
+	j := old.Clone()
+	g := &j.TaskGroups[0]
+	switch u.s.rng.IntN(5) {
+	case 0:
+		g.Count = fleet.Ptr(u.s.rng.IntN(6))
+	case 1:
+		g.Tasks[0].KillTimeout = fleet.Ptr(fleet.Duration(u.s.between(time.Millisecond, 5*time.Second)))
+	case 2:
+		g.Tasks[0].Env = map[string]string{"V": fmt.Sprint(u.s.rng.IntN(1000))}
+	case 3:
+		g.Tasks[0].Resources.CPU = fleet.Ptr(50 * (1 + u.s.rng.IntN(8)))
+	}
+	return j
+}
