@@ -32,8 +32,8 @@ lint: ## gofmt and staticcheck
 
 check: vet lint test race cross ## what CI checks
 
-cross: ## every platform that is promised builds
-	@$(TIMED) cross bash .ci/cross
+cross: ## other platforms build (PLATFORMS=all for every one that is promised)
+	@$(TIMED) cross bash .ci/cross $(PLATFORMS)
 
 bench: build ## every figure beside its target (ARGS="-json -run submit")
 	@$(GO) run ./bench $(ARGS)

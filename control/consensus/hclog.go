@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -25,6 +26,10 @@ var slogLevels = map[hclog.Level]slog.Level{
 }
 
 func (l *logger) Log(level hclog.Level, msg string, args ...any) {
+	// Every start of a server begins with it: nobody leads yet.
+	if level == hclog.Warn && strings.HasPrefix(msg, "heartbeat timeout reached") {
+		level = hclog.Info
+	}
 	l.to.Log(context.Background(), slogLevels[level], "raft: "+msg, args...)
 }
 

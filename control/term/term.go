@@ -228,7 +228,7 @@ func (t *Term) landPlan(f *flight) {
 	t.overlay.Remove(f.id)
 	if f.refused != nil && len(f.verdict.Delta) > 0 {
 		// Somebody may have blocked for the room this plan seemed to take.
-		_ = 0
+		t.roomAt(t.view.Index() + 1)
 	}
 	t.answer(f)
 }

@@ -110,6 +110,30 @@ func TestRoomOfARefusedPlanWakesWhoBlockedForIt(t *testing.T) {
 	s.audit()
 }
 
+func TestPlanInTheViewDoesNotCountTwice(t *testing.T) {
+	s := newSim(t)
+	s.node(0, 200)
+	s.start()
+	s.job(0, 1, 50)
+	s.idle()
+	s.schedule(0)
+	p := s.pending[0]
+	s.pending = nil
+	index, err := s.apply(p.Command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.job(1, 1, 50)
+	s.idle() // before the first plan's proposer is told
+	s.schedule(0)
+	if got := len(s.pending[0].Command.(*command.Plan).Groups); got != 1 {
+		t.Fatalf("job1 places %d groups: there is room for it\n%s", got, s.describe())
+	}
+	s.step(term.Proposed{ID: p.ID, Index: index})
+	s.settle()
+	s.audit()
+}
+
 func TestPlansPipelineAndNeverOvercommit(t *testing.T) {
 	s := newSim(t)
 	s.node(0, 100*term.PipelineMax/2)

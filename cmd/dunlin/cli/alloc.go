@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -77,7 +78,11 @@ func (e *env) printAlloc(a *fleet.Allocation) error {
 		fmt.Fprintln(e.Out)
 		t := newTable(e.Out)
 		for _, ev := range s.Events {
-			t.row("  "+time.Unix(0, ev.Time).Format(time.RFC3339), ev.Type, ev.DisplayMessage)
+			lines := strings.Split(strings.TrimSpace(ev.DisplayMessage), "\n")
+			t.row("  "+time.Unix(0, ev.Time).Format(time.RFC3339), ev.Type, lines[0])
+			for _, more := range lines[1:] {
+				t.row("  ", " ", more)
+			}
 		}
 		if err := t.flush(); err != nil {
 			return err

@@ -204,7 +204,7 @@ func shortDigest(d string) string {
 func (e *env) warn(diags jobspec.Diagnostics) {
 	for _, d := range diags {
 		if d.Warning {
-			fmt.Fprintln(e.Err, "Warning:", d.String())
+			fmt.Fprintln(e.Err, d.String()) // it says that it is a warning
 		}
 	}
 }

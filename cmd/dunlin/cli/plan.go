@@ -114,11 +114,9 @@ func joinWords(words []string) string {
 // printRefusals says in words why nodes were refused.
 func printRefusals(w io.Writer, m *fleet.AllocMetric) {
 	for _, r := range m.Refusals {
-		fmt.Fprintf(w, "  %s: wants %s; has %s", r.Rule, r.Wants, r.Has)
+		fmt.Fprintf(w, "  %s: %s; %s", r.Rule, r.Wants, r.Has)
 		if r.Nodes > 1 {
 			fmt.Fprintf(w, " (%d nodes)", r.Nodes)
-		} else if r.Node != "" {
-			fmt.Fprintf(w, " (%s)", r.Node)
 		}
 		fmt.Fprintln(w)
 		if r.Fix != "" {

@@ -113,6 +113,7 @@ func newRoot(std IO) *cobra.Command {
 // nearest one, where cobra would print its help and succeed.
 func refuseStrangers(c *cobra.Command) {
 	if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
+		c.SuggestionsMinimumDistance = 2 // letters; at cobra's zero only beginnings of names are suggested
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {

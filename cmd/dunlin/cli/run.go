@@ -195,7 +195,7 @@ func lastWords(tasks map[string]*fleet.TaskState) string {
 		for _, ev := range tasks[name].Events {
 			switch ev.Type {
 			case "Terminated", "Driver Failure", "Setup Failure", "Not Restarting", "Last Output", "Out of Memory":
-				out = append(out, fmt.Sprintf("%s: %s: %s", name, ev.Type, ev.DisplayMessage))
+				out = append(out, fmt.Sprintf("%s: %s: %s", name, ev.Type, strings.TrimSpace(ev.DisplayMessage)))
 			}
 		}
 	}
