@@ -15,7 +15,7 @@ cleanup() {
   # What a device runs outlives its agent by design: end this demo's host too.
   local p
   for p in /proc/[0-9]*; do
-    if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qF "host -dir $work/"; then kill -9 "${p#/proc/}" 2>/dev/null || true; fi
+    if { tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null | grep -qF "host -dir $work/"; then kill -9 "${p#/proc/}" 2>/dev/null || true; fi
   done
   rm -rf "$work"
 }

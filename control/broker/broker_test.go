@@ -338,3 +338,15 @@ func finish(rt *rapid.T, b *Broker, o *open, now int64) {
 	}
 	rt.Fatal("it never empties")
 }
+
+// What each new view costs while a thousand evaluations are open.
+func BenchmarkSync1000(b *testing.B) {
+	var o open
+	br := New(Config{})
+	for i := range 1000 {
+		o.put(pending(i, fmt.Sprint("job", i), 50))
+	}
+	for b.Loop() {
+		o.sync(br, 0)
+	}
+}

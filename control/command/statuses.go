@@ -64,7 +64,9 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 func accepts(a *state.Alloc, observed state.Observed) bool {
 	switch a.Observed {
 	case state.ObservedComplete, state.ObservedFailed:
-		return observed == a.Observed
+		// Not even the same end again: it may come from a device that has dropped the
+		// task's events since, and it would move the time from which rescheduling counts.
+		return false
 	case state.ObservedLost:
 		return observed.Terminal() || a.Desired == state.DesiredRun
 	}

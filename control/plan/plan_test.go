@@ -329,3 +329,27 @@ func BenchmarkVerify1000(b *testing.B) {
 		}
 	}
 }
+
+// A plan in flight may fail: what it would free is nobody else's yet.
+func TestFreedInFlightIsNotGivenToOthers(t *testing.T) {
+	w := newWorld()
+	w.job("a")
+	n := w.node(300, 999, "online")
+	first := w.plan("a")
+	old := w.place(first, 1, n)[0]
+	w.apply(first)
+	shrink := w.plan("a")
+	w.place(shrink, 0, n)
+	shrink.Stops = []command.Stop{{Alloc: old, Desired: state.DesiredStop}}
+	v := Verify(w.store.View(), nil, shrink)
+	if !v.Whole() {
+		t.Fatal(v.Rejected)
+	}
+	var o Overlay
+	o.Add(1, v.Delta)
+	other := w.plan("a")
+	w.place(other, 0, n)
+	if v := Verify(w.store.View(), o.Usage(), other); v.Whole() {
+		t.Fatal("room was given away that is not free yet")
+	}
+}

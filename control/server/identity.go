@@ -23,8 +23,6 @@ const (
 	tokenBytes   = 32
 	tokenFile    = "management.token"
 	secretFile   = "quic.secret"
-	nodeIDFile   = "node-id"
-	devNodeTTL   = 365 * 24 * time.Hour
 	tokenFileMax = 1 << 10
 )
 

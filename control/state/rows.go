@@ -237,7 +237,7 @@ func (a *Alloc) Ask() fleet.Ask { return a.Version.Asks[a.Group] }
 
 // Holds reports whether the allocation's resources are taken: it should run and
 // has not ended. A stopped allocation frees its room at once, as in the field;
-// its device ends the old task before it starts what takes the room.
+// while its device is still stopping it, both may run side by side for a moment.
 func (a *Alloc) Holds() bool { return a.Desired == DesiredRun && !a.Observed.Terminal() }
 
 // Past is the reschedule history.

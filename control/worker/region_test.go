@@ -259,10 +259,11 @@ func TestDequeueEndsWithItsContext(t *testing.T) {
 		}
 		// The request was taken back: an evaluation goes to who still asks.
 		r.node(0)
+		since := time.Now()
 		id := r.job(0, 1)
 		a, err := r.lead.Dequeue(context.Background())
-		if err != nil || a.Eval.ID != id {
-			t.Fatal(a, err)
+		if err != nil || a.Eval.ID != id || time.Since(since) > time.Second {
+			t.Fatal(a, err, time.Since(since))
 		}
 		if err := r.lead.Nack(a.Token); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func (c *checks) afterRestore(index uint64) {
 func (c *checks) promised(index uint64, data []byte) { c.promises[index] = data }
 
 // committed looks at each entry as it is applied.
-func (c *checks) committed(before, after *state.View, index uint64, data []byte, err error) {
+func (c *checks) committed(before, after *state.View, index uint64, cmd command.Command, err error) {
 	if c.s.opts.Log != nil && err != nil {
 		c.s.note("entry %d is refused: %v", index, err)
 	}
@@ -61,18 +61,17 @@ func (c *checks) committed(before, after *state.View, index uint64, data []byte,
 	if index%sumsEvery == 0 {
 		c.sums(after)
 	}
-	if data == nil || err != nil {
+	if cmd == nil || err != nil {
 		return
-	}
-	cmd, err := command.Decode(data)
-	if err != nil {
-		c.s.object("entry %d does not decode: %v", index, err)
 	}
 	if c.s.opts.Log != nil {
 		c.s.note("entry %d: %T", index, cmd)
 	}
-	if p, ok := cmd.(command.Plan); ok {
+	switch p := cmd.(type) {
+	case command.Plan:
 		c.planned(before, after, &p, index)
+	case *command.Plan:
+		c.planned(before, after, p, index)
 	}
 }
 

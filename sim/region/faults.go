@@ -159,24 +159,26 @@ func (m *machine) hasModules() bool {
 	return true
 }
 
-// offlineBoot takes power and network from one device: it must start its work
+// offlineBoot takes power and network from all devices: each must start its work
 // without anybody.
 func (s *sim) offlineBoot() {
-	for _, m := range s.devices {
-		if m.gone || len(m.running) == 0 || !m.hasModules() {
+	ran := make([]int, len(s.devices))
+	for i, m := range s.devices {
+		if m.gone || !m.hasModules() {
 			continue
 		}
-		ran := len(m.running)
+		ran[i] = len(m.running)
 		m.cut = true
 		m.powerFails()
 		m.boot()
-		s.runFor(10 * time.Second)
-		if len(m.running) != ran {
-			s.object("device %d ran %d tasks; booted without a server it runs %d", m.n, ran, len(m.running))
+	}
+	s.runFor(10 * time.Second)
+	for i, m := range s.devices {
+		if m.cut && len(m.running) != ran[i] {
+			s.object("device %d ran %d tasks; booted without a server it runs %d", m.n, ran[i], len(m.running))
 		}
 		m.cut = false
-		s.runFor(2 * time.Minute)
-		s.checks.atRest()
-		return
 	}
+	s.runFor(2 * time.Minute)
+	s.checks.atRest()
 }

@@ -42,7 +42,6 @@ type machine struct {
 	cut     bool
 	dialing bool
 	pause   time.Duration
-	beatSeq uint64
 }
 
 type taskKey struct {

@@ -45,13 +45,16 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	var events, faults, starts atomic.Int64
+	var once sync.Once // one failure is enough to read
 	bad := play(seedCount(), func(seed uint64) bool {
 		r := Run(Options{Seed: seed})
 		events.Add(int64(r.Events))
 		faults.Add(int64(r.Faults))
 		starts.Add(int64(r.Starts))
 		if r.Failure != "" {
-			t.Errorf("%s\nreplay: go test ./sim/region -run TestSeeds -seed=%d -v", r.Failure, seed)
+			once.Do(func() {
+				t.Errorf("seed %d: %s\nreplay: go test ./sim/region -run TestSeeds -seed=%d -v", seed, r.Failure, seed)
+			})
 			return true
 		}
 		if seed%uint64(twiceOf) == 0 {

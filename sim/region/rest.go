@@ -70,8 +70,22 @@ func (c *checks) evaluations(v *state.View) {
 		out := scheduler.Schedule(scheduler.Input{View: v, Eval: e, Now: c.s.now, Seed: [32]byte{1}})
 		p := &out.Plan
 		if len(p.Groups)+len(p.Stops)+len(p.Updates) > 0 {
+			c.describe(v, j)
 			c.s.object("at rest job %s, scheduled again, would place in %d groups, stop %d and update %d", j.ID, len(p.Groups), len(p.Stops), len(p.Updates))
 		}
+	}
+}
+
+// describe shows a job to people who replay a seed.
+func (c *checks) describe(v *state.View, j *state.Job) {
+	for a := range v.AllocsByJob(j.Key) {
+		c.s.note("  %s %s version %d on node %d: %s, %s; next %s, past %d", a.Name(), short(a.ID), a.Version.Version, a.Node, a.Desired, a.Observed, short(a.Next), len(a.Past()))
+	}
+	for e := range v.EvalsByJob(j.Namespace, j.ID) {
+		c.s.note("  evaluation %s: %s %s, snapshot %d, changed at %d: %s", short(e.ID), e.Status, e.Trigger, e.Snapshot, e.ModifyIndex, e.Description)
+	}
+	for n := range v.Nodes() {
+		c.s.note("  node %d: %s, eligible %t, room %+v, used %+v, capacity at %d", n.Key, n.Link, !n.Ineligible, n.Spec.Capacity(), v.Usage(n.Key), n.CapacityAt)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
@@ -63,10 +64,14 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 		}
 		defer stop()
 	}
+	var announcing sync.WaitGroup
+	watch, done := context.WithCancel(ctx)
 	if !o.dev {
-		go e.announce(ctx, a)
+		announcing.Go(func() { e.announce(watch, a) })
 	}
 	err = a.Run(ctx)
+	done()
+	announcing.Wait()
 	if o.temporary { // the folder goes: nothing may be left running in it
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopHostTimeout)
 		defer cancel()

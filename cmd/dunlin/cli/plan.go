@@ -66,6 +66,9 @@ func (e *env) printPlan(cmd *cobra.Command, c *api.Client, l *loaded, r *api.Job
 	}
 	if r.Annotations != nil {
 		for _, g := range sortedKeys(r.Annotations.DesiredTGUpdates) {
+			if r.FailedTGAllocs[g] != nil && *r.Annotations.DesiredTGUpdates[g] == (api.DesiredUpdates{}) {
+				continue // nothing is placed of it; why comes below
+			}
 			printUpdates(e.Out, g, r.Annotations.DesiredTGUpdates[g])
 		}
 	}
