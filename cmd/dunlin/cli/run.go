@@ -121,10 +121,14 @@ func (m *monitor) evaluated(ctx context.Context, id fleet.EvalID) (*fleet.Evalua
 		if err != nil {
 			return nil, m.explain(m.c, err)
 		}
-		if ev.Status != fleet.EvalPending {
+		switch {
+		case ev.Status == fleet.EvalCancelled && ev.NextEval != "":
+			id, q = ev.NextEval, &api.QueryOptions{} // a newer one covers it
+		case ev.Status != fleet.EvalPending:
 			return ev, nil
+		default:
+			q.Index = meta.LastIndex
 		}
-		q.Index = meta.LastIndex
 	}
 }
 
