@@ -28,6 +28,8 @@ func seedCount() int {
 	switch {
 	case *seeds > 0:
 		return *seeds
+	case raceDetector:
+		return 20 // one goroutine per seed has no races to find; the bubbles do
 	case testing.Short():
 		return 100
 	}

@@ -110,14 +110,20 @@ func (e *env) printWhyNot(ctx context.Context, c *api.Client, id fleet.JobID) er
 	if err != nil {
 		return e.explain(c, err)
 	}
+	blocked := map[fleet.EvalID]bool{}
+	for _, ev := range evals {
+		blocked[ev.ID] = ev.Status == fleet.EvalBlocked
+	}
 	for _, ev := range evals { // newest first
-		if ev.Status == fleet.EvalBlocked {
-			for _, g := range sortedKeys(ev.FailedTGAllocs) {
-				fmt.Fprintf(e.Out, "\ngroup %q: %d not placed\n", g, ev.QueuedAllocations[g])
-				printRefusals(e.Out, ev.FailedTGAllocs[g])
-			}
-			return nil
+		// The first to be stuck says why and names the one that waits in its place.
+		if len(ev.FailedTGAllocs) == 0 || !blocked[ev.ID] && !blocked[ev.BlockedEval] {
+			continue
 		}
+		for _, g := range sortedKeys(ev.FailedTGAllocs) {
+			fmt.Fprintf(e.Out, "\ngroup %q: %d not placed\n", g, ev.QueuedAllocations[g])
+			printRefusals(e.Out, ev.FailedTGAllocs[g])
+		}
+		return nil
 	}
 	return nil
 }
