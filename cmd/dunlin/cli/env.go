@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,6 +104,8 @@ func (e *env) explain(c *api.Client, err error) error {
 		return &exitError{ExitFailed, errors.New(ae.Message)}
 	case errors.As(err, &op) && op.Op == "dial":
 		return &exitError{ExitUnreachable, fmt.Errorf("nothing answers at %s (%v); start a server (dunlin agent -dev), or name one with -address or DUNLIN_ADDR", c.Address(), op.Err)}
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return &exitError{ExitUnreachable, fmt.Errorf("%s is not certified by a CA known here; give the region's with -ca-cert or DUNLIN_CACERT (the server keeps it as server/tls/ca.pem in its data folder)", c.Address())}
 	case errors.As(err, &ue) && !errors.Is(err, context.Canceled):
 		return &exitError{ExitUnreachable, fmt.Errorf("no answer from %s: %v", c.Address(), ue.Err)}
 	}
