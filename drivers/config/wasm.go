@@ -11,11 +11,11 @@ const WasmDriver = "wasm"
 
 // The values of Wasm.Stop.
 const (
-	// StopKill ends the guest at once: its standard input is closed and it is killed a moment later. A preview1 guest has no
-	// signals, so for most guests waiting the whole grace would only be lost time.
+	// StopKill kills the guest at once: a preview1 guest has no signals, so for most guests waiting the whole grace would only
+	// be lost time. Its standard input is at its end from the start, so that programs which read it do not wait for ever.
 	StopKill = "kill"
-	// StopStdin closes the guest's standard input and waits for the whole grace: for guests that read stdin and take its end
-	// as the request to stop.
+	// StopStdin keeps the guest's standard input open, closes it and waits for the whole grace: for guests that read stdin and
+	// take its end as the request to stop.
 	StopStdin = "stdin"
 )
 

@@ -4,7 +4,7 @@
 // Spec; this driver turns a task into that Spec and adds nothing a job did not declare.
 //
 // A guest sees the allocation's directory at /alloc, its own at /local, time zone data and certificate authorities read-only,
-// and the task's environment. It has no signals: a stop closes its standard input and kills it (config.StopKill, the
+// and the task's environment. It has no signals: a stop kills it (config.StopKill, the
 // default) or waits for the grace first (config.StopStdin).
 //
 // Threading: safe for concurrent use.

@@ -19,8 +19,8 @@
 // Protocol: frames of a 4-byte big-endian length and JSON. The first frame each way is a hello; after it requests carry an ID
 // and are answered in any order on the same connection, so thousands of Waits need one descriptor.
 //
-// How a Wasm guest is asked to stop: a preview1 guest has no signals. StopKill (the default) closes its standard input and
-// kills it after StdinKillDelay; StopStdin closes it and waits for the whole grace. The host cannot know whether a guest looks
+// How a Wasm guest is asked to stop: a preview1 guest has no signals. StopKill (the default) kills it at once, and its standard
+// input is at its end from the start, as /dev/null is; StopStdin keeps that open, ends it and waits for the whole grace. The host cannot know whether a guest looks
 // at its standard input, and guessing by whether it has read from it before would make stops depend on the guest's past.
 //
 // Threading: Client is safe for concurrent use. In the host, one goroutine on a thread of its own forks (PDEATHSIG follows

@@ -71,7 +71,7 @@ func TestGuestStops(t *testing.T) {
 		grace    time.Duration
 		min, max time.Duration
 	}{
-		{kill, testTimeout, StdinKillDelay, testTimeout / 2},
+		{kill, testTimeout, 0, testTimeout / 2},
 		{stdin, 200 * time.Millisecond, 200 * time.Millisecond, testTimeout / 2},
 	} {
 		r.start(c.spec)

@@ -25,8 +25,6 @@ const (
 	// SpareIdleMax is how long the pre-started guest process is kept after the last start of a Wasm task. It costs a few
 	// megabytes, so a device that starts nothing does not pay for it.
 	SpareIdleMax = 60 * time.Second
-	// StdinKillDelay is the time between the end of a guest's standard input and its kill, with StopKill.
-	StdinKillDelay = 50 * time.Millisecond
 
 	launchTimeout   = 10 * time.Second // to start a host and reach it
 	helloTimeout    = 5 * time.Second  // to exchange hellos

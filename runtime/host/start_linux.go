@@ -130,6 +130,9 @@ func (s *server) launchWasm(t *task, logs taskLogs) error {
 	}
 	t.spec.Guest = nil // may be large, and is not asked for again
 	t.child, t.stdin, t.report = g.child, g.stdin.ours, g.report.ours
+	if t.spec.Stop != StopStdin {
+		t.closeStdin() // it reads the end at once, as from /dev/null
+	}
 	t.out.add(g.stdout.ours, logs.stdout, logs.stdout.Close)
 	t.out.add(g.stderr.ours, logs.stderr, logs.stderr.Close)
 	return nil

@@ -21,7 +21,7 @@ type task struct {
 	err   error         // of the start; read after ready
 
 	child  *child   // nil when the task ended under an earlier host
-	stdin  *os.File // wasm: kept open until the task is asked to stop
+	stdin  *os.File // wasm: with StopStdin kept open until the task is asked to stop
 	report *os.File // wasm: the guest process's report
 	out    pumps
 
@@ -103,7 +103,7 @@ func (t *task) stop(c *children, sig unix.Signal, grace time.Duration) {
 	if t.stdin != nil {
 		t.stdin.Close() //nolint:errcheck // a pipe has nothing to flush
 		if t.spec.Stop != StopStdin {
-			grace = min(grace, StdinKillDelay)
+			grace = 0
 		}
 	} else if grace > 0 {
 		_ = c.signalGroup(t.child, sig) // ESRCH: it has just ended by itself
