@@ -129,7 +129,7 @@ func (c *Client) List(ctx context.Context) ([]TaskStatus, error) {
 }
 
 // Shutdown kills all tasks and ends the host; for agents that take their tasks with them, and for tests. It returns when the
-// host has let go of its socket; without a host it does nothing.
+// host has let go of its directory, with its end; without a host it does nothing.
 func (c *Client) Shutdown(ctx context.Context) error {
 	l, err := c.connect(ctx, false)
 	if err != nil {
@@ -143,10 +143,10 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-l.done:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return awaitUnlocked(ctx, c.opts.Dir)
 }
 
 // HostPID is the process ID of the host, starting one if there is none.

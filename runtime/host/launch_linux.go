@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -179,4 +180,27 @@ func startDetached(opts Options) error {
 		return fmt.Errorf("start host: %w", err)
 	}
 	return nil
+}
+
+// awaitUnlocked waits for the end of the host that holds the directory: the kernel frees the lock with the process.
+func awaitUnlocked(ctx context.Context, dir string) error {
+	tick := time.NewTicker(unlockPoll)
+	defer tick.Stop()
+	for {
+		lock, err := takeLock(dir)
+		if err == nil {
+			return lock.Close()
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // the directory went with it
+		}
+		if !errors.Is(err, errBusy) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

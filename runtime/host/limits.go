@@ -26,12 +26,13 @@ const (
 	// megabytes, so a device that starts nothing does not pay for it.
 	SpareIdleMax = 60 * time.Second
 
-	launchTimeout   = 10 * time.Second // to start a host and reach it
-	helloTimeout    = 5 * time.Second  // to exchange hellos
-	writeTimeout    = 10 * time.Second // to send one frame to a peer that does not read
-	specTimeout     = 10 * time.Second // for a guest process to take its spec
-	drainTimeout    = 2 * time.Second  // for the last output of a task that has ended
-	strayTimeout    = 5 * time.Second  // to kill what a task left behind
+	launchTimeout   = 10 * time.Second     // to start a host and reach it
+	helloTimeout    = 5 * time.Second      // to exchange hellos
+	writeTimeout    = 10 * time.Second     // to send one frame to a peer that does not read
+	specTimeout     = 10 * time.Second     // for a guest process to take its spec
+	drainTimeout    = 2 * time.Second      // for the last output of a task that has ended
+	strayTimeout    = 5 * time.Second      // to kill what a task left behind
+	unlockPoll      = 5 * time.Millisecond // between looks whether a host that was shut down is gone
 	acceptPause     = 50 * time.Millisecond
 	procTableMaxAge = 250 * time.Millisecond
 	retriesMax      = 5

@@ -25,5 +25,7 @@ func isNoHost(err error) bool { return false }
 
 func hasRecords(string) bool { return false }
 
+func awaitUnlocked(context.Context, string) error { return nil }
+
 // ParseSignal refuses on this platform.
 func ParseSignal(string) (int, error) { return 0, errPlatform }
