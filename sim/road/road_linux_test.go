@@ -176,9 +176,13 @@ func TestDevAgent(t *testing.T) {
 	r.write("app.hcl", wasmJob("sleeper", "service", "sleep", ""))
 	r.ok("run", "app.hcl")
 	dataDir := field(t, firstOut, "data")
-	if n := len(hosts(processes(), dataDir)); n != 1 {
-		t.Fatalf("%d hosts below %s", n, dataDir)
-	}
+	// The process that launched the host ends beside the task's start.
+	until(t, startLimit, "one host", func() error {
+		if n := len(hosts(processes(), dataDir)); n != 1 {
+			return errorf("%d hosts below %s", n, dataDir)
+		}
+		return nil
+	})
 	t.Cleanup(func() { killBelow(t, dataDir) })
 
 	second := r.start("dev2", "agent", "-dev")
@@ -203,9 +207,13 @@ func TestDevAgent(t *testing.T) {
 	second.stop()
 	first.stop()
 	table := processes()
-	if left := hosts(table, dataDir); len(left) > 0 {
-		t.Errorf("left behind: %+v", left)
-	}
+	until(t, startLimit, "the end of the host", func() error {
+		table = processes()
+		if left := hosts(table, dataDir); len(left) > 0 {
+			return errorf("left behind: %+v", left)
+		}
+		return nil
+	})
 	if _, err := os.Stat(dataDir); !os.IsNotExist(err) {
 		t.Errorf("the temporary folder is still there: %v", err)
 	}
