@@ -131,6 +131,16 @@ func (e *env) node(ctx context.Context, c *api.Client, word string) (*fleet.Node
 	return nil, fmt.Errorf("no node has the name or ID %q; dunlin node status lists them", word)
 }
 
+// clientAndJob is the way to the region and the job that a word means there.
+func (e *env) clientAndJob(ctx context.Context, word string) (*api.Client, *fleet.Job, error) {
+	c, err := e.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := e.job(ctx, c, word)
+	return c, j, err
+}
+
 // job finds a job by ID or unambiguous prefix.
 func (e *env) job(ctx context.Context, c *api.Client, word string) (*fleet.Job, error) {
 	j, _, err := c.Job(ctx, fleet.JobID(word), nil)

@@ -145,11 +145,7 @@ func (e *env) stop() *cobra.Command {
 	c := &cobra.Command{
 		Use: "stop JOB", Short: "Stop a job", Args: exactly("a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			j, err := e.job(cmd.Context(), c, args[0])
+			c, j, err := e.clientAndJob(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -187,11 +183,7 @@ func (e *env) jobInspect() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect JOB", Short: "Print a job as registered, as JSON", Args: exactly("a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			j, err := e.job(cmd.Context(), c, args[0])
+			_, j, err := e.clientAndJob(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -205,11 +197,7 @@ func (e *env) jobHistory() *cobra.Command {
 	c := &cobra.Command{
 		Use: "history JOB", Short: "Show a job's versions", Args: exactly("a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			j, err := e.job(cmd.Context(), c, args[0])
+			c, j, err := e.clientAndJob(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
