@@ -159,8 +159,11 @@ func canonicalJSON(raw json.RawMessage) json.RawMessage {
 		return raw
 	}
 	b, err := json.Marshal(v)
-	if err != nil {
+	switch {
+	case err != nil:
 		return raw
+	case emptyJSON(b): // it was written with spaces inside
+		return nil
 	}
 	return b
 }

@@ -18,6 +18,8 @@ func TestDiffEdited(t *testing.T) {
 	next.Meta = map[string]string{"owner": "ops"}
 	next.Update = json.RawMessage(`{"Canary":[1,3],"Extra":null}`)
 	next.AllAtOnce = json.RawMessage(`true`)
+	next.VaultToken = json.RawMessage(`[{}, []]`) // empty inside is something
+	next.ConsulToken = json.RawMessage("{ }")     // empty at the top is nothing
 	next.Constraints = []Constraint{{LTarget: "${attr.a}", RTarget: "b"}}
 	web := &next.TaskGroups[0]
 	web.Count = Ptr(3)
@@ -63,6 +65,9 @@ Edited Update
   Edited Canary[1]: "2" → "3"
   Added Extra: "" → "null"
   Deleted MaxParallel: "1" → ""
+Added VaultToken
+  Added [0]: "" → "{}"
+  Added [1]: "" → "[]"
 Deleted group db
 Edited group web
   Edited Count: "1" → "3"

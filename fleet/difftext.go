@@ -27,13 +27,21 @@ func rawText(v reflect.Value) map[string]string {
 	return out
 }
 
+// flatten gives an empty list or object inside another an entry of its own, since
+// [{}] is not []; at the top it is nothing, as an absent value is.
 func flatten(path string, v any, out map[string]string) {
 	switch v := v.(type) {
 	case map[string]any:
+		if len(v) == 0 && path != "" {
+			out[path] = "{}"
+		}
 		for k, e := range v {
 			flatten(strings.TrimPrefix(path+"."+k, "."), e, out)
 		}
 	case []any:
+		if len(v) == 0 && path != "" {
+			out[path] = "[]"
+		}
 		for i, e := range v {
 			flatten(fmt.Sprintf("%s[%d]", path, i), e, out)
 		}
