@@ -14,7 +14,7 @@ var (
 	oneSeed  = flag.Int64("seed", -1, "replay this one seed, verbosely")
 	seeds    = flag.Int("seeds", 0, "how many seeds to run (default 1000, with -short 100)")
 	planted  = flag.String("bug", "", "with -seed: plant this bug")
-	twiceOf  = 20 // every so many seeds one runs twice
+	twiceOf  = 5 // every so many seeds one runs twice
 	allSeeds = 1000
 )
 

@@ -91,7 +91,7 @@ func Run(o Options) (r Result) {
 
 // play is the course of every simulation: trouble, then rest, then the finale.
 func (s *sim) play() {
-	s.runFor(s.between(120*time.Second, 240*time.Second))
+	s.runFor(s.between(60*time.Second, 120*time.Second))
 	s.settle()
 	s.checks.atRest()
 	s.finale()
