@@ -18,6 +18,9 @@ type Handle struct {
 	Driver  string
 	ID      string
 	State   json.RawMessage `json:",omitempty"`
+	// StartedAt is when the task began, in Unix nanoseconds; 0 is unknown. It is the driver's knowledge, because an agent
+	// that died right after a start asks for the same start again and must not take what runs for something new.
+	StartedAt int64 `json:",omitempty"`
 }
 
 // Driver runs tasks of one kind.
@@ -28,7 +31,7 @@ type Driver interface {
 	Capabilities() Capabilities
 	// Fingerprint probes whether the driver works on this device now.
 	Fingerprint(ctx context.Context) Fingerprint
-	// Start begins a task. Its error is a *StartError that says whether trying again can help. After an error nothing is left.
+	// Start begins a task; one that runs already is answered with the Handle that it has. Its error is a *StartError that says whether trying again can help. After an error nothing is left.
 	Start(ctx context.Context, task Task) (Handle, error)
 	// Wait blocks until the task has ended; any number of callers may wait. After the end it answers at once until Destroy.
 	// It fails with ErrTaskGone for a task the driver does not know and with ctx.Err() when ctx ends first.

@@ -360,6 +360,9 @@ func testStartTwice(f *fixture) {
 	if again.ID != h.ID {
 		f.Errorf("the second start gave handle %q, the first %q", again.ID, h.ID)
 	}
+	if again.StartedAt != h.StartedAt || h.StartedAt == 0 {
+		f.Errorf("the second start says that it began at %d, the first at %d", again.StartedAt, h.StartedAt)
+	}
 	if err := f.d.Stop(f.ctx, h, "", time.Second); err != nil {
 		f.Fatalf("stop: %v", err)
 	}

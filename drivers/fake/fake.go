@@ -143,14 +143,15 @@ func (d *Driver) Start(_ context.Context, dt driver.Task) (driver.Handle, error)
 	s := d.opts.Store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tasks[h.ID] != nil {
+	if t := s.tasks[h.ID]; t != nil {
+		h.StartedAt = t.started.UnixNano()
 		return h, nil
 	}
 	t := &task{script: script, started: d.opts.Clock.Now(), done: make(chan struct{})}
 	if err := d.open(t, dt); err != nil {
 		return fail(true, err)
 	}
-	s.tasks[h.ID] = t
+	s.tasks[h.ID], h.StartedAt = t, t.started.UnixNano()
 	if runFor >= 0 {
 		d.after(t, runFor, driver.Exit{Code: int(script.ExitCode)})
 	}

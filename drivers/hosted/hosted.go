@@ -32,10 +32,11 @@ type Tasks struct {
 func (t Tasks) Start(ctx context.Context, task driver.Task, spec host.TaskSpec) (driver.Handle, error) {
 	spec.ID = task.InstanceID()
 	spec.Log = host.LogSpec{Dir: task.LogDir, Task: task.Name, FilesMax: task.LogMaxFiles, FileBytesMax: task.LogMaxFileBytes}
-	if _, err := t.Host.Start(ctx, spec); err != nil {
+	status, err := t.Host.Start(ctx, spec)
+	if err != nil {
 		return driver.Handle{}, &driver.StartError{Task: task.ID, Recoverable: recoverable(err), Err: err}
 	}
-	return driver.Handle{Version: driver.HandleVersion, Driver: t.Name, ID: spec.ID}, nil
+	return driver.Handle{Version: driver.HandleVersion, Driver: t.Name, ID: spec.ID, StartedAt: status.StartedAt.UnixNano()}, nil
 }
 
 // recoverable says which refusals of the host stay refusals: a program that is missing or may not run, and a spec that no

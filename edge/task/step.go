@@ -73,8 +73,12 @@ func (t *Task) started(h driver.Handle, now time.Time) Do {
 	t.rec.Handle = &h
 	t.rec.Phase = Running
 	t.rec.Observed.State = fleet.TaskRunning
-	t.rec.Observed.StartedAt, t.rec.Observed.FinishedAt = now.UnixNano(), 0
-	t.event(now, fleet.EventStarted)
+	began := now
+	if h.StartedAt > 0 && h.StartedAt < now.UnixNano() { // later than now: the clock was set back since
+		began = time.Unix(0, h.StartedAt)
+	}
+	t.rec.Observed.StartedAt, t.rec.Observed.FinishedAt = began.UnixNano(), 0
+	t.event(began, fleet.EventStarted)
 	return t.stopIfKilling()
 }
 

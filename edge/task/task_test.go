@@ -55,6 +55,28 @@ func again(t *testing.T, k *Task, now time.Time) time.Duration {
 	return at.Sub(now)
 }
 
+// A start that is answered late, or asked for a second time, is told with the time at which the task began.
+func TestStartedWhenItBegan(t *testing.T) {
+	for name, c := range map[string]struct{ told, want time.Duration }{
+		"earlier":                  {-time.Minute, -time.Minute},
+		"the clock moved":          {time.Hour, 0},
+		"the driver does not know": {-time.Duration(t0.UnixNano()), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := New(spec(nil), 1, t0)
+			k.Step(Begin{}, t0)
+			k.Step(Ready{}, t0)
+			h := handle("1")
+			h.StartedAt = t0.Add(c.told).UnixNano()
+			k.Step(Started{Handle: h}, t0)
+			got := k.Record().Observed
+			if want := t0.Add(c.want).UnixNano(); got.StartedAt != want || got.Events[len(got.Events)-1].Time != want {
+				t.Errorf("it says %d and tells %+v, want %d", got.StartedAt, got.Events, want)
+			}
+		})
+	}
+}
+
 func TestEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Spec)
