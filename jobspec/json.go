@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,11 +42,15 @@ func ParseJSON(b []byte) (*fleet.Job, error) {
 			b = body.Job
 		}
 	}
-	if _, ok := tree.(map[string]any); !ok {
+	object, ok := tree.(map[string]any)
+	if !ok {
 		return nil, fmt.Errorf("%swant a job object, got %s", colon(path), jsonKind(tree))
 	}
 	if errs := checkJSON(nil, path, tree, reflect.TypeFor[fleet.Job]()); len(errs) > 0 {
 		return nil, errors.New(strings.Join(errs, "\n"))
+	}
+	if path == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(object)), isID) {
+		return nil, errors.New(`Job is missing: send {"Job": {"ID": …}}`)
 	}
 	job := &fleet.Job{}
 	if err := json.Unmarshal(b, job); err != nil {
@@ -53,6 +58,8 @@ func ParseJSON(b []byte) (*fleet.Job, error) {
 	}
 	return job, nil
 }
+
+func isID(key string) bool { return strings.EqualFold(key, "ID") } // as encoding/json reads keys
 
 // syntaxError adds the line to an error of the JSON syntax.
 func syntaxError(b []byte, err error) error {

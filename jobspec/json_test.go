@@ -28,6 +28,8 @@ func TestParseJSONErrors(t *testing.T) {
 		`{`:              "the body is not JSON: unexpected EOF",
 		"{\n,":           "the body is not JSON: line 2: invalid character ',' looking for beginning of object key string",
 		`{"Job": {}} {}`: "the body has more than one JSON value; send the job alone",
+		`{}`:             `Job is missing: send {"Job": {"ID": …}}`,
+		`{"job": {}}`:    `Job is missing: send {"Job": {"ID": …}}`,
 		`[]`:             "want a job object, got a list",
 		`{"Job": null}`:  "Job: want a job object, got null",
 		`{"Job": "x"}`:   `Job: want a job object, got the string "x"`,
