@@ -89,7 +89,7 @@ var table = []line{
 		"the goroutine around a term"},
 	{"control/worker", "control/broker control/command control/leader control/scheduler control/term", "",
 		"workers ask the leader's shell for work and give it plans"},
-	{"control/session", "control/command control/desired control/state fleet wire wire/link wire/trust", "wire/quicnet", "the region's end of the links; liveness is a port it is given"},
+	{"control/session", "control/command control/desired control/state drivers/config fleet wire wire/link wire/trust", "wire/quicnet", "the region's end of the links; liveness is a port it is given"},
 	{"control/modules", "control/command control/state fleet runtime/module wire/blob", "", "refuses what cannot run before it catalogues it"},
 	{"control/enroll", "control/command control/state fleet wire wire/link wire/trust", "wire/quicnet", "spends invites in the log and signs certificates"},
 	{"control/httpapi", "api control/command control/state drivers/config fleet jobspec runtime/module wire wire/trust", "",

@@ -28,6 +28,8 @@ const (
 	KindDesired  Kind = 4
 	KindLogs     Kind = 5
 	KindJoin     Kind = 6
+	KindRenew    Kind = 35 // a device asks for a new certificate
+	KindProbe    Kind = 36 // the server asks whether a device is still there
 )
 
 // Message is anything that can be a frame.
@@ -66,8 +68,8 @@ var ErrFrameTooLong = errors.New("frame is too long")
 func Encode(m Message) ([]byte, error) {
 	b := m.Append(append(make([]byte, 4, 256), m.Type()))
 	n := len(b) - 4
-	if n > FrameBytesMax {
-		return nil, fmt.Errorf("%T of %d bytes: %w (at most %d)", m, n, ErrFrameTooLong, FrameBytesMax)
+	if limit := limitOf(m); n > limit {
+		return nil, fmt.Errorf("%T of %d bytes: %w (at most %d)", m, n, ErrFrameTooLong, limit)
 	}
 	binary.BigEndian.PutUint32(b, uint32(n))
 	return b, nil
@@ -91,12 +93,12 @@ func Read(r io.Reader, m Message) error {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n > FrameBytesMax {
-		return fmt.Errorf("peer announced %d bytes: %w (at most %d)", n, ErrFrameTooLong, FrameBytesMax)
+	if err := checkLength(m, n); err != nil {
+		return err
 	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return noEOF(err)
+	body, err := readBody(r, int(n))
+	if err != nil {
+		return err
 	}
 	return Decode(body, m)
 }

@@ -111,7 +111,8 @@ func (i info) Self() *api.AgentSelf {
 		},
 		Member: *i.Members()[0],
 		Stats: map[string]map[string]string{
-			"raft": raftStats(i.s.node.Stats()),
+			"raft":    raftStats(i.s.node.Stats()),
+			"refused": refusedStats(i.s.sessions.Refusals()),
 			"dunlin": {
 				"index": fmt.Sprint(v.Index()), "nodes": fmt.Sprint(v.NodeCount()), "jobs": fmt.Sprint(v.JobCount()),
 				"allocations": fmt.Sprint(v.AllocCount()), "evaluations": fmt.Sprint(v.EvalCount()),
@@ -130,6 +131,15 @@ func (i info) Health() *api.AgentHealth {
 		h.OK, h.Message = false, "the region has no leader"
 	}
 	return &api.AgentHealth{Server: h}
+}
+
+// refusedStats is what devices tried on this server and may not, by kind.
+func refusedStats(counts map[string]uint64) map[string]string {
+	out := make(map[string]string, len(counts))
+	for kind, n := range counts {
+		out[kind] = fmt.Sprint(n)
+	}
+	return out
 }
 
 func raftStats(s consensus.Stats) map[string]string {

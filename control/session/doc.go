@@ -12,6 +12,9 @@
 //   - One session per node: a newer link replaces the older one.
 //   - A stream that speaks for another node than its link's certificate names is
 //     refused, unless the certificate is a gateway's.
+//   - A device reads only what its own allocations name and writes only its own
+//     status; whatever else it tries is refused, counted and without effect, and
+//     a link that goes on trying is ended.
 //   - At most one Desired is unacknowledged, and a StatusBatch is acknowledged
 //     only once it is committed.
 //   - Liveness hears of every link, beat and end; it decides, not the session.

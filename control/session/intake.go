@@ -21,11 +21,16 @@ type statusJob struct {
 
 // status takes in a device's batches; each is acknowledged once committed.
 func (k *session) status(ctx context.Context, st link.Stream, node fleet.UUID) error {
+	if !k.claimStatus(node) {
+		return k.deny(st, RefusedTooOften, fmt.Errorf("node %s tells statuses on another stream of this link already", node))
+	}
+	defer k.releaseStatus(node)
 	for {
 		var m wire.StatusBatch
-		if err := wire.Read(st, &m); err != nil {
+		if err := said(st, &m); err != nil {
 			return err
 		}
+		m.Allocs = k.own(node, m.Allocs)
 		if m.Full {
 			k.noteOrphans(node, m.Allocs)
 		}
@@ -154,10 +159,15 @@ func statusWeight(a *wire.AllocStatus) int {
 }
 
 // module answers one request for a module's bytes.
-func (k *session) module(st link.Stream) error {
+func (k *session) module(st link.Stream, node fleet.UUID) error {
 	var req wire.ModuleRequest
-	if err := wire.Read(st, &req); err != nil {
+	if err := said(st, &req); err != nil {
 		return err
+	}
+	if !mayFetch(k.Store.View(), node, req.Digest) {
+		why := fmt.Errorf("module %s is named by no allocation of node %s", req.Digest, node)
+		k.refused(RefusedModule, why)
+		return wire.Write(st, &wire.ModuleAnswer{Error: why.Error()})
 	}
 	select {
 	case k.modules <- struct{}{}:

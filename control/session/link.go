@@ -25,6 +25,7 @@ type session struct {
 	mu      sync.Mutex
 	nodes   map[fleet.UUID]bool // registered on this link
 	streams chan struct{}       // counts streams being handled
+	guard   guard               // what this link tried and may not
 }
 
 func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
@@ -92,23 +93,31 @@ func (k *session) stream(ctx context.Context, st link.Stream) {
 	defer st.Close()
 	var h wire.Header
 	_ = st.SetReadDeadline(time.Now().Add(RegisterTimeout))
-	if err := wire.Read(st, &h); err != nil {
-		k.broken(st, fmt.Errorf("stream header: %w", err))
+	if err := said(st, &h); err != nil {
+		k.broken(ctx, st, fmt.Errorf("stream header: %w", err))
 		return
 	}
 	_ = st.SetReadDeadline(time.Time{})
 	if err := k.mayspeak(h.Node); err != nil {
-		k.Logger.Warn("stream refused", "peer", k.link.Peer(), "error", err)
+		k.refused(RefusedForeignNode, err)
 		_ = k.link.Close(link.CodeRefused, err.Error())
 		return
 	}
-	if err := k.serve(ctx, st, h); err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-		k.broken(st, err)
+	if err := k.serve(ctx, st, h); err != nil && !errors.Is(err, io.EOF) {
+		k.broken(ctx, st, err)
 	}
 }
 
-func (k *session) broken(st link.Stream, err error) {
+// broken gives a stream up. What the device itself said wrong is counted; a link
+// or a stream that ended is not.
+func (k *session) broken(ctx context.Context, st link.Stream, err error) {
+	if ctx.Err() != nil {
+		return
+	}
 	k.Logger.Debug("stream ended", "peer", k.link.Peer(), "error", err)
+	if _, bad := errors.AsType[*nonsense](err); bad || errors.Is(err, command.ErrInvalid) {
+		k.refused(RefusedNonsense, err)
+	}
 	st.Reset(link.CodeProtocol)
 }
 
@@ -128,22 +137,25 @@ func (k *session) serve(ctx context.Context, st link.Stream, h wire.Header) erro
 	known := k.nodes[h.Node]
 	k.mu.Unlock()
 	if !known {
-		return fmt.Errorf("node %s has not registered on this link", h.Node)
+		return k.deny(st, RefusedUnregistered, fmt.Errorf("node %s has not registered on this link", h.Node))
 	}
 	switch h.Kind {
 	case wire.KindStatus:
 		return k.status(ctx, st, h.Node)
 	case wire.KindModule:
-		return k.module(st)
+		return k.module(st, h.Node)
 	}
-	return fmt.Errorf("devices do not open streams of kind %d", h.Kind)
+	return k.deny(st, RefusedKind, fmt.Errorf("devices do not open streams of kind %d", h.Kind))
 }
 
 // register commits what the agent reports, answers, and starts the push.
 func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID) error {
 	var m wire.Register
-	if err := wire.Read(st, &m); err != nil {
+	if err := said(st, &m); err != nil {
 		return err
+	}
+	if !k.mayRegister(node) {
+		return k.deny(st, RefusedTooOften, fmt.Errorf("node %s registers too often; at most %d times at once and then every %s", node, RegistersBurst, RegisterEvery))
 	}
 	region := k.Store.View().Region()
 	welcome := wire.Welcome{
@@ -200,14 +212,16 @@ func (k *session) beats(ctx context.Context) {
 		}
 		var beat wire.Beat
 		if err := wire.Decode(b, &beat); err != nil {
-			k.Logger.Debug("bad datagram", "peer", k.link.Peer(), "error", err)
+			k.refused(RefusedNonsense, fmt.Errorf("datagram: %w", err))
 			continue
 		}
 		k.mu.Lock()
 		known := k.nodes[beat.Node]
 		k.mu.Unlock()
-		if known {
-			k.Liveness.Beat(beat.Node)
+		if !known {
+			k.refused(RefusedForeignNode, fmt.Errorf("a beat of node %s, which has not registered on this link", beat.Node))
+			continue
 		}
+		k.Liveness.Beat(beat.Node)
 	}
 }

@@ -88,7 +88,7 @@ func newRegion(t *testing.T) *region {
 	r.log, r.addr = &direct{store: st}, end.Addr().String()
 	r.propose(t, &command.RegionFound{ID: fleet.UUID{1}, Name: "global", Epoch: 1})
 	r.Sessions = New(Config{
-		Store: st, Log: r.log, Liveness: r.signs, Modules: shelf{"sha256:abc": []byte("0123456789")}, ServerName: "s1",
+		Store: st, Log: r.log, Liveness: r.signs, Modules: shelf{moduleA: []byte("0123456789"), moduleB: []byte("secret")}, ServerName: "s1",
 		BeatEvery: time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -135,6 +135,18 @@ func (r *region) dial(t *testing.T, kind trust.Kind, certID string, id fleet.UUI
 		t.Fatal(err)
 	}
 	return &device{t, id, l}
+}
+
+// tryDial dials with a certificate of a kind that may not.
+func (r *region) tryDial(t *testing.T, kind trust.Kind) error {
+	t.Helper()
+	end, err := quicnet.Open("", quicnet.Options{Credentials: r.trust.Client(r.trust.Issue(t, kind, "x", time.Now()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	_, err = end.Dial(t.Context(), r.addr, trust.ProtocolEdge)
+	return err
 }
 
 func (r *region) node(t *testing.T, id fleet.UUID) *device {
@@ -210,7 +222,24 @@ func (d *device) desired(st link.Stream) wire.Desired {
 // place gives the node one allocation of a fresh job.
 func (r *region) place(t *testing.T, node, alloc fleet.UUID, job fleet.JobID) {
 	t.Helper()
-	j := &fleet.Job{ID: job, TaskGroups: []fleet.TaskGroup{{Name: "g", Tasks: []fleet.Task{{Name: "t", Driver: "raw_exec", Config: []byte(`{"command":"true"}`)}}}}}
+	r.placeTask(t, node, alloc, job, fleet.Task{Name: "t", Driver: "raw_exec", Config: []byte(`{"command":"true"}`)})
+}
+
+// The modules of the test's region.
+var (
+	moduleA = "sha256:" + strings.Repeat("aa", 32)
+	moduleB = "sha256:" + strings.Repeat("bb", 32)
+)
+
+// placeModule gives the node one allocation that runs a module.
+func (r *region) placeModule(t *testing.T, node, alloc fleet.UUID, job fleet.JobID, digest string) {
+	t.Helper()
+	r.placeTask(t, node, alloc, job, fleet.Task{Name: "t", Driver: "wasm", Config: []byte(`{"module":"` + digest + `"}`)})
+}
+
+func (r *region) placeTask(t *testing.T, node, alloc fleet.UUID, job fleet.JobID, task fleet.Task) {
+	t.Helper()
+	j := &fleet.Job{ID: job, TaskGroups: []fleet.TaskGroup{{Name: "g", Tasks: []fleet.Task{task}}}}
 	fleet.Canonicalize(j)
 	r.propose(t, &command.JobRegister{Spec: fleet.CanonicalBytes(j), EvalID: fleet.UUID{alloc[0], 9}})
 	r.propose(t, &command.Plan{
@@ -308,15 +337,18 @@ func TestModuleFromAnOffset(t *testing.T) {
 	r := newRegion(t)
 	d := r.node(t, fleet.UUID{7})
 	d.register(wire.Register{})
+	r.placeModule(t, d.id, fleet.UUID{41}, "a", moduleA)
+	missing := "sha256:" + strings.Repeat("cc", 32)
+	r.placeModule(t, d.id, fleet.UUID{42}, "c", missing)
 	for _, tc := range []struct {
 		req  wire.ModuleRequest
 		body string
 		fail string
 	}{
-		{wire.ModuleRequest{Digest: "sha256:abc"}, "0123456789", ""},
-		{wire.ModuleRequest{Digest: "sha256:abc", Offset: 7}, "789", ""},
-		{wire.ModuleRequest{Digest: "sha256:abc", Offset: 11}, "", "beyond"},
-		{wire.ModuleRequest{Digest: "sha256:no"}, "", "no such module"},
+		{wire.ModuleRequest{Digest: moduleA}, "0123456789", ""},
+		{wire.ModuleRequest{Digest: moduleA, Offset: 7}, "789", ""},
+		{wire.ModuleRequest{Digest: moduleA, Offset: 11}, "", "beyond"},
+		{wire.ModuleRequest{Digest: missing}, "", "no such module"},
 	} {
 		st := d.open(wire.KindModule)
 		d.send(st, &tc.req)

@@ -60,6 +60,7 @@ type Sessions struct {
 	Config
 	statuses chan statusJob
 	modules  chan struct{} // counts modules being sent
+	refusals refusals
 
 	mu    sync.Mutex
 	links map[fleet.UUID]*session
