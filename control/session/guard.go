@@ -19,8 +19,11 @@ import (
 
 // Limits of a device that does not keep to the protocol.
 const (
-	RefusalsPerLink = 32 // then the link is ended: an honest device needs none
-	RegistersBurst  = 8  // registrations of one node on one link at once
+	// RefusalsPerLink within RefusalsWindow end the link. An honest device meets few: it asks for a module whose allocation
+	// has just ended. On a link that lasts for months even those would add up, hence the window.
+	RefusalsPerLink = 32
+	RefusalsWindow  = 10 * time.Minute
+	RegistersBurst  = 8 // registrations of one node on one link at once
 	RegisterEvery   = 10 * time.Second
 	NodesPerLink    = 50_000 // that a gateway speaks for
 )
@@ -62,7 +65,8 @@ func (s *Sessions) Refusals() map[string]uint64 {
 // guard is what one link tried and what it may open once only.
 type guard struct {
 	mu        sync.Mutex
-	refused   int
+	refused   int       // since
+	since     time.Time // the window's begin
 	statuses  map[fleet.UUID]bool
 	registers map[fleet.UUID]*bucket
 }
@@ -77,7 +81,11 @@ type bucket struct {
 // rest would let one device fill the server's log.
 func (k *session) refused(kind Refused, why error) {
 	k.refusals[kind].Add(1)
+	now := k.Now()
 	k.guard.mu.Lock()
+	if now.Sub(k.guard.since) > RefusalsWindow {
+		k.guard.refused, k.guard.since = 0, now
+	}
 	k.guard.refused++
 	n := k.guard.refused
 	k.guard.mu.Unlock()
