@@ -98,7 +98,7 @@ var table = []line{
 		"", "the root of the control side: the only package that knows all of its parts"},
 
 	// The roof.
-	{"cmd/dunlin/config", "", "", "a configuration is values; what they mean is the roots' business"},
+	{"cmd/dunlin/config", "edge/fingerprint", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
 	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/quicnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},

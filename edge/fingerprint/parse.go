@@ -100,17 +100,6 @@ func parseKHz(text string) float64 {
 	return khz / 1000
 }
 
-// parseModel reads a device-tree or DMI string: NUL-terminated or with a
-// newline, sometimes only a filler of the vendor.
-func parseModel(text string) string {
-	s := strings.TrimSpace(strings.TrimRight(text, "\x00\n "))
-	switch strings.ToLower(s) {
-	case "", "to be filled by o.e.m.", "system product name", "default string", "not specified", "none", "o.e.m.":
-		return ""
-	}
-	return s
-}
-
 // parseCgroupBytes reads a cgroup memory limit; 0: none. Version 1 writes a
 // number near the largest int64 for none, version 2 the word max.
 func parseCgroupBytes(text string) int64 {
@@ -139,4 +128,32 @@ func validateOverride(name string, v int64) error {
 		return fmt.Errorf("%s is %d; write the true value, or leave it out to use the probe", name, v)
 	}
 	return nil
+}
+
+// riscvFeatures are the extensions of a RISC-V isa string, one by one: the
+// letters after the width, then what stands after underscores.
+func riscvFeatures(isa string) []string {
+	base, more, _ := strings.Cut(isa, "_")
+	width := strings.TrimLeft(strings.TrimPrefix(base, "rv"), "0123456789")
+	var out []string
+	for _, letter := range width {
+		if letter < 'a' || letter > 'z' {
+			return nil
+		}
+		out = append(out, string(letter))
+	}
+	for ext := range strings.SplitSeq(more, "_") {
+		if ext = clean(ext); ext != "" {
+			out = append(out, ext)
+		}
+	}
+	return out
+}
+
+// splitList is the elements of a list attribute.
+func splitList(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
 }

@@ -100,9 +100,13 @@ func deviceTrust(cfg *config.Config, local *localServer) (*trust.Material, []str
 
 func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {
 	return func(context.Context) (*fleet.Node, error) {
-		return fingerprint.Probe(fingerprint.Options{
-			DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, Version: Version,
-		})
+		return fingerprint.Probe(probeOptions(cfg))
+	}
+}
+
+func probeOptions(cfg *config.Config) fingerprint.Options {
+	return fingerprint.Options{
+		DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, Overrides: cfg.Client.Overrides, Version: Version,
 	}
 }
 

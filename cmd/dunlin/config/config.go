@@ -23,6 +23,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/dunlin-edge/dunlin/edge/fingerprint"
 )
 
 // Defaults and limits of an agent.
@@ -78,6 +80,7 @@ type Client struct {
 	ReservedMemory int64 // MiB
 	CPUTotal       int64 // MHz; overrides the probe
 	MemoryTotal    int64 // MiB; overrides the probe
+	Overrides      fingerprint.Overrides
 }
 
 type file struct {
@@ -118,6 +121,9 @@ type file struct {
 			CPU    int64 `hcl:"cpu,optional"`
 			Memory int64 `hcl:"memory,optional"`
 		} `hcl:"reserved,block"`
+		Fingerprint *struct {
+			Override hcl.Expression `hcl:"override,optional"`
+		} `hcl:"fingerprint,block"`
 	} `hcl:"client,block"`
 	Plugins []struct {
 		Name   string `hcl:"name,label"`
@@ -249,6 +255,10 @@ func (f *file) client(name string, c *Config) error {
 	c.Client = &Client{
 		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, RawExec: rawExec,
 		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory,
+	}
+	var err error
+	if c.Client.Overrides, err = f.overrides(); err != nil {
+		return err
 	}
 	if r := f.Client.Reserved; r != nil {
 		c.Client.ReservedCPU, c.Client.ReservedMemory = r.CPU, r.Memory

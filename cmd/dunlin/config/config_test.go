@@ -65,6 +65,40 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestOverrides(t *testing.T) {
+	const head = "client {\n enabled = true\n servers = [\"a\"]\n memory_total_mb = 5\n fingerprint {\n  override = {\n"
+	parse := func(lines string) (*Config, error) { return Parse("agent.hcl", []byte(head+lines+"\n}\n}\n}")) }
+	c, err := parse(`"board.model" = "Kiosk 3"
+"cpu.numcores" = 2
+"link.metered" = true
+"camera.names" = ""`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"board.model": "Kiosk 3", "cpu.numcores": "2", "link.metered": "true", "camera.names": ""}
+	for k, v := range want {
+		if got, ok := c.Client.Overrides[k]; !ok || got != v {
+			t.Errorf("%s: got %q", k, got)
+		}
+	}
+	for lines, want := range map[string]string{
+		"\"board.model\" = \"x\"\n\"board.modle\" = \"y\"": "agent.hcl:8: client.fingerprint.override: there is no fact \"board.modle\"",
+		"\"power.source\" = \"solar\"":                     "agent.hcl:7: client.fingerprint.override: power.source = \"solar\": use one of",
+		"\"memory.totalbytes\" = \"1GiB\"":                 "agent.hcl:7: client.fingerprint.override: memory.totalbytes is also set",
+		"\"board.model\" = [1]":                            "board.model must be a string",
+		"\"board.model\" = null":                           "board.model must be a string",
+		"\"board.model\" = \"a\"\n\"board.model\" = \"b\"": "agent.hcl:8: client.fingerprint.override: board.model stands twice",
+		"\"board.model\" = x":                              "agent.hcl:7",
+	} {
+		if _, err := parse(lines); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", lines, err, want)
+		}
+	}
+	if _, err := Parse("agent.hcl", []byte("client {\n enabled = true\n servers = [\"a\"]\n fingerprint {\n override = \"x\"\n}\n}")); err == nil || !strings.Contains(err.Error(), "agent.hcl:5") {
+		t.Errorf("a text instead of a map: got %v", err)
+	}
+}
+
 func TestLoopback(t *testing.T) {
 	for addr, want := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "0.0.0.0:1": false, "10.0.0.1:1": false, "x": false} {
 		if Loopback(addr) != want {
