@@ -124,9 +124,9 @@ var owners = []owner{
 	{"github.com/spf13/pflag", "cmd/dunlin/cli", "cobra's flags"},
 	{"github.com/tetratelabs/wazero", "runtime/engine", "only a guest process runs guest code: a busy guest stops the process it is in"},
 	{"github.com/tidwall/btree", "control/state", "copy-on-write trees are the state's own business"},
-	{"go.etcd.io/bbolt", "edge/statedb control/consensus", "what a device keeps; and raft-boltdb's options, whose type it is"},
+	{"go.etcd.io/bbolt", "control/consensus", "raft-boltdb's options, whose type it is"},
 	{"golang.org/x/crypto/x509roots/fallback", "runtime/engine", "certificate authorities for guests on devices that have none"},
-	{"golang.org/x/sys", "runtime/engine runtime/host edge/fingerprint wire/quicnet", "system calls that the standard library does not have"},
+	{"golang.org/x/sys", "runtime/engine runtime/host edge/fingerprint edge/statedb wire/quicnet", "system calls that the standard library does not have"},
 
 	{"github.com/google/go-cmp", "", "tests: differences in words"},
 	{"go.uber.org/goleak", "", "tests: goroutines that nobody waited for"},

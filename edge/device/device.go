@@ -91,9 +91,6 @@ func New(cfg Config) *Device {
 // Step tells the device what happened and returns what to do about it, in order.
 func (d *Device) Step(ev Event, now time.Time) []Action {
 	d.now = now
-	if n := now.UnixNano(); n > d.facts.Clock {
-		d.facts.Clock = n // written when something else is
-	}
 	switch ev := ev.(type) {
 	case Boot:
 		d.boot(ev)
@@ -133,7 +130,9 @@ func (d *Device) Register() (region fleet.UUID, held wire.Generation) {
 func (d *Device) boot(ev Boot) {
 	d.facts = ev.State.Facts
 	d.savedClock = d.facts.Clock
-	d.facts.Clock = max(d.facts.Clock, d.now.UnixNano())
+	// The device's own clock is never written down as a time that has passed: one boot in 2090 would make every certificate
+	// look expired for good.
+	d.resync = ev.State.Doubtful
 	for _, spec := range ev.State.Jobs {
 		if err := d.hold(spec); err != nil {
 			d.warn("%v; its tasks that run are left running", err)
@@ -157,7 +156,7 @@ func (d *Device) boot(ev Boot) {
 	for _, id := range ev.Dirs {
 		// A folder without a record is what a crash left of a forgotten allocation. If the records themselves were lost,
 		// its task may be running in it.
-		if d.allocs[id] == nil && !d.facts.Region.IsZero() {
+		if d.allocs[id] == nil && !d.facts.Region.IsZero() && !ev.State.Doubtful {
 			d.out.remove = append(d.out.remove, RemoveAllocDir{Alloc: id})
 		}
 	}

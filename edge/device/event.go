@@ -22,13 +22,15 @@ type State struct {
 	Facts  Facts
 	Jobs   []wire.JobSpec
 	Allocs []Record
+	// Doubtful: the disk was damaged, and something that was accepted may be missing from the rest.
+	Doubtful bool
 }
 
 // Facts are what a device knows about its region.
 type Facts struct {
 	Region fleet.UUID      // the region it obeys; zero before the first contact
 	Held   wire.Generation // newest desired state that was acknowledged
-	Clock  int64           // highest time seen, Unix nanoseconds; for devices without a clock battery
+	Clock  int64           // highest time told by a server that was believed, Unix nanoseconds; for devices without a clock battery
 }
 
 // Record is one allocation on disk.

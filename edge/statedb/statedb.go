@@ -6,215 +6,254 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-
 	"github.com/dunlin-edge/dunlin/edge/device"
-	"github.com/dunlin-edge/dunlin/wire"
 )
 
-// FileName is the file's name in the data folder.
-const FileName = "device.db"
+// FileNames are the names of the two copies in the data folder, in the order in which they are written.
+var FileNames = [2]string{"device.a.journal", "device.b.journal"}
 
 // BrokenSuffix ends the name of a file that was moved aside. Only the newest is kept.
 const BrokenSuffix = ".broken"
 
-// LockWaitMax is how long Open waits for another process that has the file open.
+// LockWaitMax is how long Open waits for another process that has the state open.
 const LockWaitMax = 2 * time.Second
 
-// format is the version of the file's contents.
-const format = 1
+// CompactBytesMin is how much a journal may grow beyond twice what it says before it is written anew: so that a device
+// that changes little writes little, and one that changes much does not keep all of its past.
+const CompactBytesMin = 128 << 10
 
-var (
-	bucketFacts  = []byte("facts")
-	bucketJobs   = []byte("jobs")
-	bucketAllocs = []byte("allocs")
-	keyFacts     = []byte("facts")
-	keyFormat    = []byte("format")
-)
-
-// errBroken wraps every reason not to trust the file.
-var errBroken = errors.New("device state is broken")
-
-// DB is an open file.
+// DB is the open state.
 type DB struct {
-	bolt *bbolt.DB
-	path string
+	log     *slog.Logger
+	lock    *lock
+	written atomic.Int64
+	saves   atomic.Int64
+
+	mu        sync.Mutex
+	copies    [2]*journal
+	note      func() []byte
+	kept      []byte // the note that was found
+	compactAt int64
+	closed    bool
 }
 
-// Open opens or makes the file in dir and reads all of it.
+// Open reads what is in dir, and takes hold of it until Close.
 func Open(dir string, log *slog.Logger) (*DB, device.State, error) {
-	path := filepath.Join(dir, FileName)
-	db, state, err := open(path)
-	if !errors.Is(err, errBroken) {
-		return db, state, err
-	}
-	aside := path + BrokenSuffix
-	if renameErr := os.Rename(path, aside); renameErr != nil {
-		return nil, device.State{}, fmt.Errorf("%w; and it cannot be moved aside: %w", err, renameErr)
-	}
-	log.Error("device state is broken and was moved aside; this device starts empty and asks its region for everything; tasks that run are not touched",
-		"file", path, "aside", aside, "cause", err)
-	return open(path)
-}
-
-func open(path string) (db *DB, state device.State, err error) {
-	if err := checkLength(path); err != nil {
-		return nil, state, fmt.Errorf("%w: %s: %w", errBroken, path, err)
-	}
-	// A page that makes no sense shows as a panic in bbolt or as a fault in the mapping.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			db, state, err = nil, device.State{}, fmt.Errorf("%w: %s: %v", errBroken, path, p)
-		}
-	}()
-	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: LockWaitMax, FreelistType: bbolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, state, fmt.Errorf("device state %s is in use by another process; stop the other agent or choose another data folder", path)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, state, fmt.Errorf("%w: %s: %w", errBroken, path, err)
-	case err != nil:
-		return nil, state, fmt.Errorf("open device state %s: %w", path, err)
-	}
-	db = &DB{bolt: bolt, path: path}
-	opened := false
-	defer func() {
-		if !opened {
-			bolt.Close() //nolint:errcheck // the reason to give up is the error to report
-		}
-	}()
-	if state, err = db.load(); err != nil {
+	held, err := acquire(dir, LockWaitMax)
+	if err != nil {
 		return nil, device.State{}, err
 	}
-	opened = true
+	db := &DB{log: log, lock: held}
+	state, err := db.load(dir)
+	if err != nil {
+		held.release()
+		return nil, device.State{}, err
+	}
 	return db, state, nil
 }
 
-func (db *DB) load() (device.State, error) {
-	var s device.State
-	fresh := false
-	err := db.bolt.View(func(tx *bbolt.Tx) error {
-		facts := tx.Bucket(bucketFacts)
-		if facts == nil {
-			fresh = true
-			return nil
+func (db *DB) load(dir string) (device.State, error) {
+	var found [2]scan
+	for i, name := range FileNames {
+		path := filepath.Join(dir, name)
+		db.copies[i] = &journal{path: path, written: &db.written}
+		var err error
+		if found[i], err = read(path); err != nil {
+			return device.State{}, err
 		}
-		var version int
-		if err := unsealJSON(keyFormat, facts.Get(keyFormat), &version); err != nil {
-			return fmt.Errorf("%w: %s: %w", errBroken, db.path, err)
-		}
-		if version > format {
-			return fmt.Errorf("device state %s has format %d and this version reads up to %d; install the newer version again", db.path, version, format)
-		}
-		if err := read(tx, &s); err != nil {
-			return fmt.Errorf("%w: %s: %w", errBroken, db.path, err)
-		}
-		return nil
-	})
-	if err == nil && fresh {
-		err = db.begin()
+		db.copies[i].adopt(&found[i])
 	}
-	return s, err
+	best, other := 0, 1
+	if found[1].usable() && (!found[0].usable() || found[1].next > found[0].next) {
+		best, other = 1, 0
+	}
+	if !found[best].usable() {
+		return device.State{}, db.begin(found[:])
+	}
+	state, err := found[best].rows.state()
+	if err != nil { // its checksums are right, so that is how it was written
+		return device.State{}, fmt.Errorf("device state %s cannot be understood: %w; another version may have written it", db.copies[best].path, err)
+	}
+	state.Doubtful = found[best].damage != nil && (found[other].damage != nil || found[other].absent)
+	db.kept = found[best].rows.note
+	db.compactAt = compactAt(int64(len(found[best].rows.payload())))
+	db.mend(found[:], best)
+	if state.Doubtful {
+		db.log.Error("both copies of the device's state are damaged at their ends; what was whole before is used, and the region will be asked for everything",
+			"copy", db.copies[best].path, "cause", found[best].damage, "other", db.copies[other].path, "its_cause", found[other].damage)
+	}
+	return state, nil
 }
 
-// begin makes the buckets of a new file.
-func (db *DB) begin() error {
-	return db.bolt.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketFacts, bucketJobs, bucketAllocs} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return fmt.Errorf("begin device state %s: %w", db.path, err)
-			}
+// mend brings the copy that is behind up to the other, and cuts off what a crash left. What the disk refuses now is tried again
+// by each Save.
+func (db *DB) mend(found []scan, best int) {
+	for i, j := range db.copies {
+		s := &found[i]
+		behind := i != best && (s.next != found[best].next || j.bad)
+		if !behind && !j.torn {
+			continue
 		}
-		if err := put(tx, bucketFacts, keyFormat, format); err != nil {
-			return err
+		if !s.absent {
+			db.log.Warn("a copy of the device's state did not end as it should and is mended from the other; a power cut or a kill does that",
+				"copy", j.path, "cause", s.damage, "records_behind", int64(found[best].next)-int64(s.next))
 		}
-		return put(tx, bucketFacts, keyFacts, device.Facts{})
-	})
-}
-
-func read(tx *bbolt.Tx, s *device.State) error {
-	jobs, allocs := tx.Bucket(bucketJobs), tx.Bucket(bucketAllocs)
-	if jobs == nil || allocs == nil {
-		return errors.New("a bucket is missing")
-	}
-	if err := unsealJSON(keyFacts, tx.Bucket(bucketFacts).Get(keyFacts), &s.Facts); err != nil {
-		return err
-	}
-	err := jobs.ForEach(func(k, v []byte) error {
-		key, err := parseJobKey(k)
+		var err error
+		if behind {
+			j.bad = true
+			err = j.renew(found[best].rows.payload(), found[best].next)
+		} else {
+			err = j.open()
+		}
 		if err != nil {
-			return fmt.Errorf("key of a job: %w", err)
+			db.log.Warn("a copy of the device's state cannot be mended now; it is tried again with the next change", "copy", j.path, "error", err)
 		}
-		row, err := unseal(k, v)
-		s.Jobs = append(s.Jobs, wire.JobSpec{Key: key, JSON: row})
-		return err
-	})
-	if err != nil {
-		return err
 	}
-	return allocs.ForEach(func(k, v []byte) error {
-		var rec device.Record
-		if err := unsealJSON(k, v, &rec); err != nil {
-			return err
-		}
-		s.Allocs = append(s.Allocs, rec)
-		return nil
-	})
 }
 
-// Save writes p in one transaction. When it returns nil, p is durable; otherwise nothing of it is there.
+// begin makes a new journal where there is nothing to trust. It writes nothing: the first Save does.
+func (db *DB) begin(found []scan) error {
+	for i, j := range db.copies {
+		j.bad, j.next = true, 0
+		if found[i].damage == nil {
+			continue
+		}
+		aside := j.path + BrokenSuffix
+		db.log.Error("device state is broken and was moved aside; this device starts empty and asks its region for everything; tasks that run are not touched",
+			"file", j.path, "aside", aside, "cause", found[i].damage)
+		if err := os.Rename(j.path, aside); err != nil {
+			db.log.Error("broken device state cannot be moved aside; the next change overwrites it", "file", j.path, "error", err)
+		}
+	}
+	db.compactAt = compactAt(0)
+	return nil
+}
+
+func compactAt(size int64) int64 { return CompactBytesMin + 2*size }
+
+// Note lets each Save carry what f returns then; it is never a reason to write. Kept is what the last Save before Open carried.
+func (db *DB) Note(f func() []byte) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.note = f
+}
+
+// Kept is the note that Open found; nil: none.
+func (db *DB) Kept() []byte { return db.kept }
+
+// Written is how many bytes were handed to the disk since Open, both copies together, and by how many Saves.
+func (db *DB) Written() (bytes, saves int64) { return db.written.Load(), db.saves.Load() }
+
+// Save appends p to both copies. When it returns nil, p is durable; otherwise nothing of it is there.
 func (db *DB) Save(p device.Persist) error {
-	err := db.bolt.Update(func(tx *bbolt.Tx) error {
-		if err := put(tx, bucketFacts, keyFacts, p.Facts); err != nil {
-			return err
-		}
-		jobs, allocs := tx.Bucket(bucketJobs), tx.Bucket(bucketAllocs)
-		for _, k := range p.DropJobs {
-			if err := jobs.Delete(jobKeyBytes(k)); err != nil {
-				return err
-			}
-		}
-		for _, id := range p.DropAllocs {
-			if err := allocs.Delete(id[:]); err != nil {
-				return err
-			}
-		}
-		for _, spec := range p.Jobs {
-			key := jobKeyBytes(spec.Key)
-			if err := jobs.Put(key, seal(key, spec.JSON)); err != nil {
-				return err
-			}
-		}
-		for i := range p.Allocs {
-			if err := put(tx, bucketAllocs, p.Allocs[i].Desired.ID[:], &p.Allocs[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return fmt.Errorf("write device state: %w", os.ErrClosed)
+	}
+	var note []byte
+	if db.note != nil {
+		note = db.note()
+	}
+	payload, err := encode(&p, note)
+	if err == nil {
+		err = db.append(payload)
+	}
 	if err != nil {
-		return fmt.Errorf("write device state %s: %w", db.path, err)
+		return fmt.Errorf("write device state %s: %w", filepath.Dir(db.copies[0].path), err)
+	}
+	db.saves.Add(1)
+	if db.copies[0].good > db.compactAt {
+		db.compact()
 	}
 	return nil
 }
 
-func put(tx *bbolt.Tx, bucket, key []byte, v any) error {
-	row, err := sealJSON(key, v)
-	if err != nil {
+func (db *DB) append(payload []byte) error {
+	if db.copies[0].bad && db.copies[1].bad {
+		return db.first(payload)
+	}
+	for i, j := range db.copies {
+		if !j.bad {
+			continue
+		}
+		all, err := db.all(db.copies[1-i])
+		if err != nil {
+			return err
+		}
+		if err := j.renew(all, db.copies[1-i].next); err != nil {
+			return err
+		}
+	}
+	a := *db.copies[0]
+	if err := db.copies[0].append(payload); err != nil {
 		return err
 	}
-	return tx.Bucket(bucket).Put(key, row)
+	if err := db.copies[1].append(payload); err != nil {
+		// Taken back, or else removed by the next Save; if a crash comes first, the device holds more than it said.
+		return errors.Join(err, db.copies[0].back(a.next, a.good, a.sum))
+	}
+	return nil
 }
 
-// Close lets go of the file.
-func (db *DB) Close() error {
-	if err := db.bolt.Close(); err != nil {
-		return fmt.Errorf("close device state %s: %w", db.path, err)
+// first writes the journals of a device that has none.
+func (db *DB) first(payload []byte) error {
+	r := newRows()
+	if err := r.apply(payload); err != nil {
+		return err
 	}
+	for _, j := range db.copies {
+		if err := j.renew(r.payload(), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all reads a copy again and returns what it adds up to.
+func (db *DB) all(j *journal) ([]byte, error) {
+	s, err := read(j.path)
+	if err != nil {
+		return nil, err
+	}
+	if s.next < j.next {
+		return nil, fmt.Errorf("%s does not hold what was written to it: %w", j.path, s.damage)
+	}
+	return s.rows.payload(), nil
+}
+
+// compact writes both copies anew. A disk without room for that goes on being appended to.
+func (db *DB) compact() {
+	for _, j := range slices.Backward(db.copies[:]) {
+		all, err := db.all(db.copies[0])
+		if err == nil {
+			err = j.renew(all, db.copies[0].next)
+		}
+		if err != nil {
+			db.log.Warn("a copy of the device's state cannot be written anew; it goes on growing", "copy", j.path, "bytes", j.good, "error", err)
+			db.compactAt = db.copies[0].good + CompactBytesMin
+			return
+		}
+		db.compactAt = compactAt(int64(len(all)))
+	}
+}
+
+// Close lets go of the state.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	for _, j := range db.copies {
+		j.close()
+	}
+	db.lock.release()
 	return nil
 }
