@@ -105,7 +105,7 @@ var table = []line{
 	{"sim/region", "control/broker control/command control/desired control/liveness control/scheduler control/state control/term drivers/driver edge/device edge/task fleet wire",
 		"control/consensus control/leader control/session control/worker edge/agent wire/quicnet wire/trust",
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
-	{"sim/road", "", "api edge/agent fleet", "knows the binary from outside; edge/agent only for the words of its local status"},
+	{"sim/road", "", "api edge/agent edge/statedb fleet", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the names of the files to damage"},
 	{"bench", "api examples/guests/build fleet runtime/engine wire wire/link wire/quicnet wire/trust", "",
 		"measures the shipped binary from outside; simulated devices speak the real protocol"},
 	{"house", "", "", "looks at source text only"},

@@ -44,7 +44,8 @@ func (t *Task) charge(now time.Time) (wait time.Duration, refusal string) {
 		return 0, "the restart policy allows no restart"
 	}
 	since := time.Unix(0, t.rec.Since)
-	if t.rec.Since == 0 || now.Sub(since) > s.Interval {
+	if t.rec.Since == 0 || now.Before(since) || now.Sub(since) > s.Interval {
+		// A clock that was set back (it came up in 2090 and was then put right) would count its way back for decades.
 		since = now
 		t.rec.Since, t.rec.Charged = now.UnixNano(), 0
 	}

@@ -10,7 +10,8 @@
 //   - Every wait has a limit and says at its end what it waited for; on failure the logs of all processes are shown.
 //   - Ports are drawn by the kernel; nothing listens beyond loopback; nothing of the user's own configuration is read.
 //
-// TestKills takes its number of kills from DUNLIN_ROAD_KILLS and its seed from DUNLIN_ROAD_SEED.
+// TestKills takes its number of kills from DUNLIN_ROAD_KILLS, TestPowerCuts its number of cuts from DUNLIN_ROAD_CUTS; both take their
+// seed from DUNLIN_ROAD_SEED.
 //
 // Threading: tests run side by side, each with its own region in its own folder.
 package road

@@ -97,9 +97,17 @@ type runningRecord struct {
 // recorded lists a device's running tasks as its host knows them: those on record whose process lives.
 func recorded(t testing.TB, deviceDir string, table []proc) []runningRecord {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(deviceDir, "host", "tasks", "*.json"))
+	out, err := readRecords(deviceDir, table)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+func readRecords(deviceDir string, table []proc) ([]runningRecord, error) {
+	paths, err := filepath.Glob(filepath.Join(deviceDir, "host", "tasks", "*.json"))
+	if err != nil {
+		return nil, err
 	}
 	var out []runningRecord
 	for _, path := range paths {
@@ -108,17 +116,17 @@ func recorded(t testing.TB, deviceDir string, table []proc) []runningRecord {
 			continue // forgotten meanwhile
 		}
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		var rec runningRecord
 		if err := json.Unmarshal(text, &rec); err != nil {
-			t.Fatalf("%s: %v", path, err)
+			return nil, errorf("%s: %v", path, err)
 		}
 		if rec.Exit == nil && slices.ContainsFunc(table, func(p proc) bool { return p.pid == rec.PID }) {
 			out = append(out, rec)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // killBelow ends the hosts of devices below a folder, and waits until they and their guests are gone: what a device runs
