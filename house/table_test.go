@@ -64,7 +64,7 @@ var table = []line{
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
 	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/device edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
 	{"edge/session", "drivers/tasklog fleet wire wire/link wire/trust", "wire/quicnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
-	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/runner edge/session edge/statedb fleet runtime/host wire wire/blob wire/link wire/trust",
+	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/runner edge/session edge/statedb fleet runtime/host wire wire/blob wire/link wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},
 
 	// The API's words, for clients and server alike.

@@ -28,9 +28,18 @@ const (
 	KindDesired  Kind = 4
 	KindLogs     Kind = 5
 	KindJoin     Kind = 6
+	KindFacts    Kind = 20 // a device tells what has changed about it
 	KindRenew    Kind = 35 // a device asks for a new certificate
 	KindProbe    Kind = 36 // the server asks whether a device is still there
 )
+
+func (k Kind) known() bool {
+	switch k {
+	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindRenew, KindProbe:
+		return true
+	}
+	return false
+}
 
 // Message is anything that can be a frame.
 type Message interface {
@@ -58,6 +67,8 @@ const (
 	typeBeat          = 12
 	typeJoinRequest   = 13
 	typeJoinAnswer    = 14
+	typeFacts         = 20
+	typeFactsAck      = 21
 )
 
 // ErrFrameTooLong says that a peer announced or a caller built a frame beyond

@@ -23,7 +23,7 @@ func (h *Header) Append(b []byte) []byte { return append(append(b, byte(h.Kind))
 func (h *Header) Decode(r *codec.Reader) {
 	h.Kind = Kind(r.Byte())
 	h.Node = r.UUID()
-	if r.Err() == nil && (h.Kind < KindRegister || h.Kind > KindJoin) && h.Kind != KindRenew && h.Kind != KindProbe {
+	if r.Err() == nil && !h.Kind.known() {
 		r.Fail(fmt.Errorf("unknown stream kind %d", h.Kind))
 	}
 }

@@ -20,6 +20,7 @@ var messages = []func() Message{
 	func() Message { return &ModuleAnswer{} }, func() Message { return &Desired{} }, func() Message { return &DesiredAck{} },
 	func() Message { return &LogRequest{} }, func() Message { return &LogAnswer{} }, func() Message { return &Beat{} },
 	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} },
+	func() Message { return &Facts{} }, func() Message { return &FactsAck{} },
 }
 
 func TestEveryTypeIsTested(t *testing.T) {
@@ -28,6 +29,11 @@ func TestEveryTypeIsTested(t *testing.T) {
 		seen[make().Type()] = true
 	}
 	for n := byte(typeHeader); n <= typeJoinAnswer; n++ {
+		if !seen[n] {
+			t.Errorf("message type %d has no round-trip test", n)
+		}
+	}
+	for n := byte(typeFacts); n <= typeFactsAck; n++ {
 		if !seen[n] {
 			t.Errorf("message type %d has no round-trip test", n)
 		}
@@ -118,6 +124,10 @@ func draw(t *rapid.T, m Message) {
 		*m = JoinRequest{text(t), text(t)}
 	case *JoinAnswer:
 		*m = JoinAnswer{uuid(t), text(t), text(t), text(t), bytesOf(t), bytesOf(t), text(t)}
+	case *Facts:
+		*m = Facts{number(t), list(t, func(t *rapid.T) Attribute { return Attribute{text(t), text(t)} }), list(t, text)}
+	case *FactsAck:
+		*m = FactsAck{number(t)}
 	default:
 		t.Fatalf("no way to draw a %T", m)
 	}
@@ -216,6 +226,7 @@ func FuzzDecode(f *testing.F) {
 		&StatusAck{Seq: 300}, &ModuleRequest{Digest: "sha256:", Offset: 1}, &ModuleAnswer{Size: 1},
 		&Desired{Full: true, Jobs: []JobSpec{{JSON: []byte("{}")}}, Allocs: []DesiredAlloc{{Group: "g", Stop: true}}, Forget: []fleet.UUID{{1}}},
 		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
+		&Facts{Seq: 2, Set: []Attribute{{"power.source", "battery"}}, Unset: []string{"tpm.version"}}, &FactsAck{Seq: 2},
 		&JoinRequest{Token: "t"}, &JoinAnswer{Name: "n", CertPEM: []byte("x")},
 	}
 	for _, m := range seeds {

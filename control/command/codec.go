@@ -114,6 +114,20 @@ func readNodeLinks(r *codec.Reader) NodeLinks {
 	return c
 }
 
+func (NodeFacts) code() byte { return codeNodeFacts }
+
+func (c NodeFacts) append(b []byte) []byte {
+	b = wire.AppendAttributes(appendUUID(b, c.Node), c.Set, c.Unset)
+	return append(codec.AppendInt(b, c.At), c.Seed[:]...)
+}
+
+func readNodeFacts(r *codec.Reader) NodeFacts {
+	c := NodeFacts{Node: r.UUID()}
+	c.Set, c.Unset = wire.ReadAttributes(r)
+	c.At, c.Seed = r.Int(), readSeed(r)
+	return c
+}
+
 func (NodeEligibility) code() byte { return codeNodeEligibility }
 
 func (c NodeEligibility) append(b []byte) []byte {

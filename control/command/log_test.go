@@ -23,6 +23,7 @@ var (
 	someSeed  = rapid.Custom(func(t *rapid.T) (s [32]byte) { s[0] = rapid.Byte().Draw(t, "seed"); return s })
 	someWord  = rapid.StringN(0, 20, 40)
 	someLink  = rapid.SampledFrom([]fleet.LinkState{fleet.LinkOnline, fleet.LinkLate, fleet.LinkUnreachable, fleet.LinkLost})
+	someFact  = rapid.SampledFrom([]string{"power.source", "usb.devices", "link.type", ""})
 	someState = rapid.SampledFrom([]string{"pending", "running", "complete", "failed", "lost", "unknown"})
 )
 
@@ -121,6 +122,14 @@ var someCommands = map[byte]func(*rapid.T) Command{
 	},
 	codeNodeEligibility: func(t *rapid.T) Command {
 		return NodeEligibility{Node: someID.Draw(t, "node"), Eligible: rapid.Bool().Draw(t, "eligible"), At: someTime.Draw(t, "at")}
+	},
+	codeNodeFacts: func(t *rapid.T) Command {
+		c := NodeFacts{Node: someID.Draw(t, "node"), At: someTime.Draw(t, "at"), Seed: someSeed.Draw(t, "seed")}
+		for range rapid.IntRange(0, 3).Draw(t, "set") {
+			c.Set = append(c.Set, wire.Attribute{Name: someFact.Draw(t, "name"), Value: someWord.Draw(t, "value")})
+		}
+		c.Unset = rapid.SliceOfN(someFact, 0, 2).Draw(t, "unset")
+		return c
 	},
 	codeEvalsPut: func(t *rapid.T) Command {
 		return EvalsPut{Evals: rapid.SliceOfN(someEval, 0, 3).Draw(t, "evals"), At: someTime.Draw(t, "at")}

@@ -32,6 +32,7 @@ const (
 	codeModulePut       = 11
 	codeInvitePut       = 12
 	codeInviteUse       = 13
+	codeNodeFacts       = 14
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -74,6 +75,7 @@ var families = []family{
 	row(codeModulePut, 1, "module put", readModulePut, applyModulePut),
 	row(codeInvitePut, 1, "invite put", readInvitePut, applyInvitePut),
 	row(codeInviteUse, 1, "invite use", readInviteUse, applyInviteUse),
+	row(codeNodeFacts, 1, "node facts", readNodeFacts, applyNodeFacts),
 }
 
 type familyKey struct{ code, version byte }

@@ -66,6 +66,15 @@ type LinkChange struct {
 	Reason string
 }
 
+// NodeFacts changes attributes of a node: a difference.
+type NodeFacts struct {
+	Node  fleet.UUID
+	Set   []wire.Attribute
+	Unset []string
+	At    int64
+	Seed  [32]byte
+}
+
 // EvalsPut inserts or updates evaluations.
 type EvalsPut struct {
 	Evals []state.Eval

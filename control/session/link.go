@@ -24,12 +24,13 @@ type session struct {
 	wg      sync.WaitGroup
 	mu      sync.Mutex
 	nodes   map[fleet.UUID]bool // registered on this link
+	telling map[fleet.UUID]bool // whose facts have a stream
 	streams chan struct{}       // counts streams being handled
 	guard   guard               // what this link tried and may not
 }
 
 func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
-	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink)}
+	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, telling: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink)}
 	ctx, cancel := context.WithCancel(ctx)
 	// The link's end ends everything on it, and the server's end the link.
 	stopLink := context.AfterFunc(l.Context(), cancel)
@@ -144,6 +145,8 @@ func (k *session) serve(ctx context.Context, st link.Stream, h wire.Header) erro
 		return k.status(ctx, st, h.Node)
 	case wire.KindModule:
 		return k.module(st, h.Node)
+	case wire.KindFacts:
+		return k.facts(ctx, st, h.Node)
 	}
 	return k.deny(st, RefusedKind, fmt.Errorf("devices do not open streams of kind %d", h.Kind))
 }
@@ -182,7 +185,7 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 		return err
 	}
 	k.Liveness.LinkUp(node)
-	if !again { // facts that change on a live link register anew without a second push
+	if !again { // one that registers anew on a live link has its push
 		k.enter(node, k)
 		k.wg.Go(func() { k.push(ctx, node, m.Held) })
 		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "held", m.Held)

@@ -325,6 +325,36 @@ func TestAStreamOfAnotherNodeIsRefused(t *testing.T) {
 	}
 }
 
+func TestFactsAreADifference(t *testing.T) {
+	r := newRegion(t)
+	id := fleet.UUID{7}
+	d := r.node(t, id)
+	d.register(wire.Register{})
+	st := d.open(wire.KindFacts)
+	d.send(st, &wire.Facts{Seq: 1, Set: []wire.Attribute{{Name: "power.source", Value: "battery"}}})
+	var ack wire.FactsAck
+	d.read(st, &ack)
+	if got := r.Store.View().NodeByID(id).Spec; ack.Seq != 1 || got.Attributes["power.source"] != "battery" || got.Name != "n" {
+		t.Errorf("ack %d, the node is %+v", ack.Seq, got)
+	}
+	// One stream is enough, and what has no name is refused: by the stream's end, not by the link's.
+	again := d.open(wire.KindFacts)
+	d.send(again, &wire.Facts{Seq: 1})
+	if err := wire.Read(again, &ack); err == nil {
+		t.Error("a second stream of facts was served")
+	}
+	d2 := r.node(t, fleet.UUID{8})
+	d2.register(wire.Register{})
+	bad := d2.open(wire.KindFacts)
+	d2.send(bad, &wire.Facts{Seq: 1, Set: []wire.Attribute{{Value: "x"}}})
+	if err := wire.Read(bad, &ack); err == nil {
+		t.Error("a fact without a name was taken")
+	}
+	if d2.link.Context().Err() != nil || d.link.Context().Err() != nil {
+		t.Error("the link ended with the stream")
+	}
+}
+
 func TestADeviceOfAnotherRegionIsRefusedInWords(t *testing.T) {
 	r := newRegion(t)
 	w, _ := r.node(t, fleet.UUID{7}).register(wire.Register{RegionID: fleet.UUID{99}})

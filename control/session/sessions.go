@@ -24,6 +24,7 @@ const (
 	StatusEntryBytes = 1 << 20          // about so much goes into one log entry
 	StreamsPerLink   = 64               // handled at once
 	ModulesPerServer = 64               // sent at once
+	FactsEvery       = 5 * time.Second  // between two commits of one device's facts: faster ones wait on their stream
 )
 
 // Log commits commands.

@@ -22,6 +22,7 @@ import (
 	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/artifact"
 	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/fingerprint"
 	"github.com/dunlin-edge/dunlin/edge/runner"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/edge/statedb"
@@ -51,9 +52,11 @@ type Config struct {
 	Clock      *trust.Clock // raised to what servers say; may be nil
 	Reserved   fleet.NodeReserved
 
-	Probe    func(context.Context) (*fleet.Node, error) // what the device is and has
-	Drivers  map[string]driver.Driver                   // those that are enabled; Drivers makes the usual ones
-	Settings map[string]runner.Setting                  // by driver
+	Probe func(context.Context) (*fleet.Node, error) // what the device is and has
+	// Reprobe reads again what can change, overrides applied; nil: the facts stay as Probe found them.
+	Reprobe  func(fingerprint.Pace) fingerprint.Reading
+	Drivers  map[string]driver.Driver  // those that are enabled; Drivers makes the usual ones
+	Settings map[string]runner.Setting // by driver
 
 	Blobs               *blob.Store // nil: DATA/modules with ModuleCacheBytesMax
 	ModuleCacheBytesMax int64       // 0: ModuleCacheBytesMax
@@ -67,7 +70,7 @@ type Config struct {
 type Agent struct {
 	cfg     Config
 	id      fleet.UUID
-	node    *fleet.Node
+	facts   facts
 	db      *statedb.DB
 	runner  *runner.Runner
 	session *session.Session
@@ -86,9 +89,11 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	a := &Agent{cfg: cfg, id: id}
-	if a.node, err = a.describe(ctx); err != nil {
+	node, err := a.describe(ctx)
+	if err != nil {
 		return nil, err
 	}
+	a.facts.set(node)
 	if a.cfg.Blobs == nil {
 		limit := cfg.ModuleCacheBytesMax
 		if limit == 0 {
@@ -115,12 +120,12 @@ func (a *Agent) wire(state device.State) {
 		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
 		Modules: artifact.New(a.cfg.Blobs, region{a}, nil),
 		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
-		Node:   func() *fleet.Node { return a.node },
+		Node:   a.Node,
 		Region: a.cfg.Identity.Region, StopTasksOnExit: a.cfg.StopTasksOnExit, Log: a.cfg.Log,
 	})
 	a.session = session.New(session.Options{
 		Dialer: a.cfg.Dialer, Servers: a.cfg.Servers, Node: a.id, Device: clocked{a.runner, a},
-		Spec: func() ([]byte, error) { return json.Marshal(a.node) }, Log: a.cfg.Log,
+		Spec: func() ([]byte, error) { return json.Marshal(a.Node()) }, Facts: a.facts.attributes, Log: a.cfg.Log,
 	})
 }
 
@@ -187,7 +192,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer cancel() // without a runner there is nothing to have a session for
 		done <- a.runner.Run(inner)
 	}()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		a.watchFacts(ctx)
+	}()
 	a.session.Run(ctx)
+	<-watched
 	stop()
 	return errors.Join(<-done, a.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/dunlin-edge/dunlin/drivers/fake"
 	"github.com/dunlin-edge/dunlin/drivers/tasklog"
 	"github.com/dunlin-edge/dunlin/edge/agent"
+	"github.com/dunlin-edge/dunlin/edge/fingerprint"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
@@ -35,15 +37,16 @@ var (
 
 // rig is a device with its real parts, except drivers and network, and a server that the test plays.
 type rig struct {
-	t      *testing.T
-	net    *memnet.Network
-	accept link.Listener
-	client *quicnet.Endpoint
-	dir    string
-	tasks  *fake.Store
-	driver driver.Driver
-	agent  *agent.Agent
-	stop   func()
+	t       *testing.T
+	net     *memnet.Network
+	accept  link.Listener
+	client  *quicnet.Endpoint
+	dir     string
+	tasks   *fake.Store
+	driver  driver.Driver
+	agent   *agent.Agent
+	stop    func()
+	reprobe func(fingerprint.Pace) fingerprint.Reading
 }
 
 func newRig(t *testing.T) *rig {
@@ -87,7 +90,7 @@ func (r *rig) config() agent.Config {
 		Probe: func(context.Context) (*fleet.Node, error) {
 			return &fleet.Node{Attributes: map[string]string{"cpu.arch": "arm64"}}, nil
 		},
-		Drivers: map[string]driver.Driver{"fake": r.driver}, Log: slog.New(slog.DiscardHandler),
+		Reprobe: r.reprobe, Drivers: map[string]driver.Driver{"fake": r.driver}, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -207,6 +210,91 @@ func TestDevice(t *testing.T) {
 		if r.tasks.Len() != 1 {
 			t.Fatalf("%d tasks are with the driver", r.tasks.Len())
 		}
+	})
+}
+
+// TestFactsChange: a fact that changes reaches the region without a new registration, what tasks are told of the node follows, and
+// what changes while there is no link goes with the next one.
+func TestFactsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var mu sync.Mutex
+		source, slow := "mains", 0
+		set := func(s string) {
+			mu.Lock()
+			defer mu.Unlock()
+			source = s
+		}
+		r.reprobe = func(pace fingerprint.Pace) fingerprint.Reading {
+			mu.Lock()
+			defer mu.Unlock()
+			if pace == fingerprint.Slow {
+				slow++
+			}
+			return fingerprint.Reading{Pace: pace, Attrs: map[string]string{"power.source": source}}
+		}
+		r.start()
+		l, _ := r.register()
+		next := func() (link.Stream, wire.Facts) {
+			for {
+				st, err := l.AcceptStream(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var h wire.Header
+				if err := wire.Read(st, &h); err != nil {
+					t.Fatal(err)
+				}
+				if h.Kind == wire.KindStatus { // the first batch is all there is
+					var b wire.StatusBatch
+					if err := errors.Join(wire.Read(st, &b), wire.Write(st, &wire.StatusAck{Seq: b.Seq})); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				var m wire.Facts
+				if err := wire.Read(st, &m); err != nil {
+					t.Fatal(err)
+				}
+				return st, m
+			}
+		}
+		st, m := next()
+		told := map[string]string{}
+		for _, a := range m.Set {
+			told[a.Name] = a.Value
+		}
+		if rtt, ok := told["link.rtt_ms"]; told["power.source"] != "mains" || !ok || rtt == "0" {
+			t.Errorf("told %v", told)
+		}
+		if err := wire.Write(st, &wire.FactsAck{Seq: 1}); err != nil {
+			t.Fatal(err)
+		}
+		set("battery")
+		m = wire.Facts{}
+		if err := errors.Join(wire.Read(st, &m), wire.Write(st, &wire.FactsAck{Seq: 2})); err != nil || len(m.Set) != 1 || m.Set[0].Value != "battery" {
+			t.Fatalf("told %+v, %v", m, err)
+		}
+		if n := r.agent.Node(); n.Attributes["power.source"] != "battery" || n.Attributes["cpu.arch"] != "arm64" || n.Attributes["driver.fake"] != "1" {
+			t.Errorf("the node's attributes are %v", n.Attributes)
+		}
+		r.net.Isolate(serverAddr.Addr())
+		time.Sleep(2 * time.Hour)
+		set("mains")
+		time.Sleep(time.Hour)
+		r.net.HealAll()
+		var reg wire.Register
+		l, reg = r.register()
+		var node fleet.Node
+		if err := json.Unmarshal(reg.Spec, &node); err != nil || node.Attributes["power.source"] != "mains" {
+			t.Errorf("registered with %v, %v", node.Attributes, err)
+		}
+		mu.Lock()
+		if slow != 3 {
+			t.Errorf("%d slow probes in a bit more than three hours", slow)
+		}
+		mu.Unlock()
+		r.stop()
 	})
 }
 

@@ -49,9 +49,9 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	l := a.session.State()
+	l, node := a.session.State(), a.Node()
 	s := Status{
-		NodeID: a.node.ID, Name: a.node.Name, Region: a.cfg.Identity.Region, Datacenter: a.node.Datacenter, Servers: a.cfg.Servers,
+		NodeID: node.ID, Name: node.Name, Region: a.cfg.Identity.Region, Datacenter: node.Datacenter, Servers: a.cfg.Servers,
 		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason},
 		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
 	}
@@ -74,5 +74,5 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// Node is what the agent reports of its device. It must not be changed.
-func (a *Agent) Node() *fleet.Node { return a.node }
+// Node is what the agent reports of its device now. It must not be changed.
+func (a *Agent) Node() *fleet.Node { return a.facts.get() }

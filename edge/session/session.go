@@ -48,7 +48,10 @@ type Options struct {
 	Node    fleet.UUID             // whom the streams speak for
 	Spec    func() ([]byte, error) // fleet.Node as JSON; called per link
 	Device  Device
-	Log     *slog.Logger
+	// Facts are the node's attributes as they are now, not to be changed, and a channel that closes when they do. nil: they stay as
+	// in Spec. What Spec says is as new or newer.
+	Facts func() (map[string]string, <-chan struct{})
+	Log   *slog.Logger
 }
 
 // State is what is known of the link.
@@ -134,6 +137,16 @@ func final(err error) bool {
 	return refused
 }
 
+// Stats tells about the traffic of the link that is up; false without one.
+func (s *Session) Stats() (link.Stats, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil {
+		return link.Stats{}, false
+	}
+	return s.link.Stats(), true
+}
+
 func (s *Session) redirected() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,6 +203,10 @@ func (s *Session) close(ctx context.Context, l link.Link, cause error) {
 
 // converse registers and serves the link until something on it ends.
 func (s *Session) converse(ctx context.Context, l link.Link, addr string) error {
+	var told map[string]string
+	if s.opts.Facts != nil {
+		told, _ = s.opts.Facts() // before the description, which must not be older
+	}
 	w, err := s.register(ctx, l)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
@@ -206,17 +223,18 @@ func (s *Session) converse(ctx context.Context, l link.Link, addr string) error 
 	s.up(l, addr, w)
 	s.opts.Log.Info("linked to the region", "server", w.ServerName, "address", addr, "region", w.RegionID, "epoch", w.Epoch)
 
-	return s.work(ctx, l, every, statuses)
+	return s.work(ctx, l, every, statuses, told)
 }
 
 // work runs the parts of a link until one of them ends, then ends the link and waits for the rest.
-func (s *Session) work(outer context.Context, l link.Link, every time.Duration, statuses <-chan *wire.StatusBatch) error {
+func (s *Session) work(outer context.Context, l link.Link, every time.Duration, statuses <-chan *wire.StatusBatch, told map[string]string) error {
 	ctx, cancel := context.WithCancelCause(outer)
 	defer context.AfterFunc(l.Context(), func() { cancel(context.Cause(l.Context())) })()
 	var wg sync.WaitGroup
 	for _, part := range []func() error{
 		func() error { return s.beat(ctx, l, every) },
 		func() error { return s.tell(ctx, l, statuses) },
+		func() error { return s.tellFacts(ctx, l, told) },
 		func() error { return s.accept(ctx, l, &wg) },
 	} {
 		wg.Go(func() { cancel(part()) })

@@ -125,12 +125,34 @@ type rig struct {
 	accept  link.Listener
 	device  *device
 	session *session.Session
+	facts   *facts
 	stop    func()
+}
+
+// facts are the node's attributes, which a test changes.
+type facts struct {
+	mu      sync.Mutex
+	now     map[string]string
+	changed chan struct{}
+}
+
+func (f *facts) get() (map[string]string, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now, f.changed
+}
+
+func (f *facts) set(now map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.changed)
+	f.now, f.changed = now, make(chan struct{})
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), device: &device{ended: make(chan struct{})}}
+	r := &rig{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), device: &device{ended: make(chan struct{})},
+		facts: &facts{now: map[string]string{"board.model": "x", "power.source": "mains"}, changed: make(chan struct{})}}
 	region := linktest.NewRegion(t, "testland")
 	r.server = r.endpoint(serverAddr, quicnet.Options{ServerTLS: region.ServerTLS(t, region.Server, trust.ProtocolEdge)})
 	client := r.endpoint(nodeAddr, quicnet.Options{Credentials: region.Client(region.Issue(t, trust.KindNode, nodeID.String(), time.Now()))})
@@ -140,7 +162,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.session = session.New(session.Options{
 		Dialer: client, Servers: []string{serverAddr.String()}, Node: nodeID, Device: r.device, Log: slog.New(slog.DiscardHandler),
-		Spec: func() ([]byte, error) { return []byte(`{"Name":"n"}`), nil },
+		Spec: func() ([]byte, error) { return []byte(`{"Name":"n"}`), nil }, Facts: r.facts.get,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

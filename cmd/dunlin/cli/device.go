@@ -51,7 +51,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	a, err := agent.New(ctx, agent.Config{
 		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
 		NodeClass: cfg.Client.NodeClass, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
-		Reserved: reserved(cfg.Client), Probe: prober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
+		Reserved: reserved(cfg.Client), Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
 		StopTasksOnExit: o.temporary, Log: log,
 	})
 	if err != nil {
@@ -102,6 +102,10 @@ func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {
 	return func(context.Context) (*fleet.Node, error) {
 		return fingerprint.Probe(probeOptions(cfg))
 	}
+}
+
+func reprober(cfg *config.Config) func(fingerprint.Pace) fingerprint.Reading {
+	return func(pace fingerprint.Pace) fingerprint.Reading { return fingerprint.Read(probeOptions(cfg), pace) }
 }
 
 func probeOptions(cfg *config.Config) fingerprint.Options {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -82,8 +84,13 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	}
 	fmt.Fprintln(e.Out)
 	t = newTable(e.Out, "ATTRIBUTE", "VALUE")
+	overridden := strings.Split(n.Attributes["fingerprint.overridden"], ",")
 	for _, k := range sortedKeys(n.Attributes) {
-		t.row("${attr."+k+"}", n.Attributes[k])
+		value := n.Attributes[k]
+		if slices.Contains(overridden, k) {
+			value += "  (set in the agent's configuration)"
+		}
+		t.row("${attr."+k+"}", value)
 	}
 	for _, k := range sortedKeys(n.Meta) {
 		t.row("${meta."+k+"}", n.Meta[k])
