@@ -38,6 +38,7 @@ var table = []line{
 	// Links.
 	{"wire/link", "wire/trust", "", "the port of sessions to the network: a link knows who is at its other end, not how bytes travel"},
 	{"wire/quicnet", "wire/link wire/trust", "", "one adapter of the link port; sole importer of QUIC"},
+	{"wire/tlsnet", "wire/link wire/trust", "", "the other adapter of the link port, for paths without UDP; knows no QUIC"},
 	{"wire/memnet", "", "wire/link wire/quicnet wire/trust", "a packet network in memory knows packets only; its tests run the real link over it"},
 	{"wire/linktest", "wire/link wire/trust", "", "the conformance suite of links knows the port, not its adapters"},
 
@@ -126,7 +127,7 @@ var owners = []owner{
 	{"github.com/tidwall/btree", "control/state", "copy-on-write trees are the state's own business"},
 	{"go.etcd.io/bbolt", "control/consensus", "raft-boltdb's options, whose type it is"},
 	{"golang.org/x/crypto/x509roots/fallback", "runtime/engine", "certificate authorities for guests on devices that have none"},
-	{"golang.org/x/sys", "runtime/engine runtime/host edge/fingerprint edge/statedb wire/quicnet", "system calls that the standard library does not have"},
+	{"golang.org/x/sys", "runtime/engine runtime/host edge/fingerprint edge/statedb wire/quicnet wire/tlsnet", "system calls that the standard library does not have"},
 
 	{"github.com/google/go-cmp", "", "tests: differences in words"},
 	{"go.uber.org/goleak", "", "tests: goroutines that nobody waited for"},

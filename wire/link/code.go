@@ -74,6 +74,8 @@ var (
 	ErrSilent = errors.New("link lost: nothing heard from the peer for too long")
 	// ErrForgotten: the peer answered that it does not know the link; it was restarted.
 	ErrForgotten = errors.New("link lost: the peer was restarted and does not know it any more")
+	// ErrBroken: a TCP connection ended without a word. A process that dies leaves this behind at once.
+	ErrBroken = errors.New("link lost: the connection was broken off; the peer's process ended, or something on the path cut it")
 	// ErrNoAnswer: nobody answered while dialling.
 	ErrNoAnswer = errors.New("no answer: check the address, that the server runs, and that UDP to its port is not filtered")
 )

@@ -33,6 +33,8 @@ type Link interface {
 	Peer() trust.Identity
 	// Protocol is one of trust.Protocols.
 	Protocol() string
+	// Transport is how the bytes travel.
+	Transport() Transport
 	// PeerCertificates is the chain the peer presented, leaf first, never empty. On the accepting side of a join it
 	// carries the device's new public key; on the dialling side, the region's CA.
 	PeerCertificates() []*x509.Certificate
@@ -95,16 +97,22 @@ type Listener interface {
 
 // Stats counts a link's traffic in both directions, retransmissions and handshake included.
 type Stats struct {
-	SentBytes, ReceivedBytes     uint64 // payload of UDP
+	SentBytes, ReceivedBytes     uint64 // payload of UDP, or of TCP
 	SentPackets, ReceivedPackets uint64
 	LostPackets                  uint64
 	RoundTrip                    time.Duration // smoothed; 0 while unknown
+	PacketHeader                 uint64        // what IP and UDP or TCP add to each packet, in bytes; 0 stands for HeaderBytes
+	Resumed                      bool          // the handshake took up an earlier session
 }
 
 // HeaderBytes is what IPv4 and UDP add to each packet.
 const HeaderBytes = 28
 
-// WireBytes is what a metered link is billed for: both ways, IPv4 and UDP headers included.
+// WireBytes is what a metered link is billed for: both ways, headers of IPv4 and UDP or TCP included.
 func (s Stats) WireBytes() uint64 {
-	return s.SentBytes + s.ReceivedBytes + HeaderBytes*(s.SentPackets+s.ReceivedPackets)
+	header := s.PacketHeader
+	if header == 0 {
+		header = HeaderBytes
+	}
+	return s.SentBytes + s.ReceivedBytes + header*(s.SentPackets+s.ReceivedPackets)
 }

@@ -1,6 +1,6 @@
-// Package memnet is a packet network in memory for tests: loss, delay, jitter and partitions, all from one seed. Real
-// QUIC (wire/quicnet) runs over its sockets, so tests see the real link with its real errors, also in a testing/synctest
-// bubble, where minutes of virtual time pass in milliseconds.
+// Package memnet is a network in memory for tests: loss, delay, jitter, partitions and filters, all from one seed. Real
+// QUIC (wire/quicnet) runs over its sockets and real TLS (wire/tlsnet) over its streams, so tests see the real link with
+// its real errors, also in a testing/synctest bubble, where minutes of virtual time pass in milliseconds.
 //
 // The one idea: packets wait in the receiver's own heap, ordered by the time at which they arrive; the reader sleeps until
 // the first is due. There is no goroutine and no timer per packet, hence nothing to stop and no reordering that the seed
@@ -47,6 +47,10 @@ type Network struct {
 	paths   map[path]*rand.Rand
 	cuts    map[cut]bool
 	next    uint16
+
+	listeners map[netip.AddrPort]*StreamListener
+	filtered  map[netip.Addr]bool // no packets from or to these
+	healed    chan struct{}       // closed and replaced when cuts end
 }
 
 type path struct{ from, to netip.AddrPort }
@@ -64,7 +68,8 @@ func newCut(a, b netip.Addr) cut {
 // New makes a network.
 func New(seed uint64, cond Conditions) *Network {
 	return &Network{seed: seed, cond: cond, sockets: make(map[netip.AddrPort]*Socket), paths: make(map[path]*rand.Rand),
-		cuts: make(map[cut]bool), next: 40000}
+		cuts: make(map[cut]bool), next: 40000, listeners: make(map[netip.AddrPort]*StreamListener),
+		filtered: make(map[netip.Addr]bool), healed: make(chan struct{})}
 }
 
 // Set changes the conditions for packets sent from now on.
@@ -86,6 +91,7 @@ func (n *Network) Heal(a, b netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.cuts, newCut(a, b))
+	n.heal()
 }
 
 // Isolate cuts a host from all others that have a socket now.
@@ -97,6 +103,11 @@ func (n *Network) Isolate(host netip.Addr) {
 			n.cuts[newCut(host, addr.Addr())] = true
 		}
 	}
+	for addr := range n.listeners {
+		if addr.Addr() != host {
+			n.cuts[newCut(host, addr.Addr())] = true
+		}
+	}
 }
 
 // HealAll ends all cuts.
@@ -104,6 +115,12 @@ func (n *Network) HealAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.cuts)
+	n.heal()
+}
+
+func (n *Network) heal() {
+	close(n.healed)
+	n.healed = make(chan struct{})
 }
 
 // Listen opens a socket at a host's port; port 0 takes a free one. A taken address is syscall.EADDRINUSE, as on a real
@@ -130,7 +147,7 @@ func (n *Network) Listen(addr netip.AddrPort) (*Socket, error) {
 func (n *Network) send(from, to netip.AddrPort, data []byte) {
 	n.mu.Lock()
 	dst := n.sockets[to]
-	if dst == nil || n.isCut(from, to) || len(data) > PacketBytesMax {
+	if dst == nil || n.isCut(from, to) || n.filtered[from.Addr()] || n.filtered[to.Addr()] || len(data) > PacketBytesMax {
 		n.mu.Unlock()
 		return
 	}

@@ -167,9 +167,9 @@ func TestARestartedServerSaysSoAtOnce(t *testing.T) {
 func TestAFullAcceptQueueIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newLinked(t)
-		for i := range quicnet.AcceptQueueMax + 1 {
+		for i := range link.AcceptQueueMax + 1 {
 			_, err := x.client.Dial(t.Context(), x.server.Addr().String(), trust.ProtocolEdge)
-			if i < quicnet.AcceptQueueMax {
+			if i < link.AcceptQueueMax {
 				if err != nil {
 					t.Fatalf("dial %d: %v", i, err)
 				}

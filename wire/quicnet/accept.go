@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -23,6 +23,7 @@ var errBusy = errors.New("too many handshakes in progress")
 type attempt struct {
 	endpoint *Endpoint
 	finished sync.Once
+	accepted atomic.Bool
 	window   budget
 }
 
@@ -32,15 +33,23 @@ type attemptKey struct{}
 func (e *Endpoint) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
 	if e.handshakes.Add(1) > HandshakesMax {
 		e.handshakes.Add(-1)
+		e.counts.Failed()
 		return nil, errBusy
 	}
 	a := &attempt{endpoint: e}
-	a.window.limit.Store(initialLinkWindow) // until the protocol is known
+	a.window.limit.Store(link.SmallLinkWindow) // until the protocol is known
 	context.AfterFunc(ctx, a.finish)
 	return context.WithValue(ctx, attemptKey{}, a), nil
 }
 
-func (a *attempt) finish() { a.finished.Do(func() { a.endpoint.handshakes.Add(-1) }) }
+func (a *attempt) finish() {
+	a.finished.Do(func() {
+		a.endpoint.handshakes.Add(-1)
+		if !a.accepted.Load() {
+			a.endpoint.counts.Failed()
+		}
+	})
+}
 
 // budget holds the receive window of one accepted link within its protocol's profile.
 type budget struct {
@@ -56,7 +65,7 @@ func allowIncrease(conn *quic.Conn, delta uint64) bool {
 
 // grant is called by one connection's flow control, under its lock.
 func (b *budget) grant(delta uint64) bool {
-	if initialLinkWindow+b.granted.Load()+delta > b.limit.Load() {
+	if link.SmallLinkWindow+b.granted.Load()+delta > b.limit.Load() {
 		return false
 	}
 	b.granted.Add(delta)
@@ -78,7 +87,9 @@ func (e *Endpoint) acceptLoop() {
 func (e *Endpoint) acceptOne(conn *quic.Conn) {
 	state := conn.ConnectionState().TLS
 	if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
+		a.accepted.Store(true)
 		a.finish()
+		e.counts.Finished(time.Now(), state.DidResume)
 		a.window.limit.Store(e.options.Profile(state.NegotiatedProtocol).LinkWindow)
 	}
 	l := newLink(conn, state)
@@ -99,7 +110,7 @@ func (e *Endpoint) acceptOne(conn *quic.Conn) {
 		refuse(conn, link.CodeBusy, "too many links")
 		return
 	}
-	if code, reason := q.offer(l); code != link.CodeDone {
+	if code, reason := q.Offer(l); code != link.CodeDone {
 		l.closeWith(code, reason)
 		return
 	}
@@ -120,77 +131,11 @@ func greet(conn *quic.Conn) error {
 	return s.Close()
 }
 
-// queue holds the accepted links of one protocol.
-type queue struct {
-	links chan *quicLink
-
-	mu   sync.Mutex
-	shut bool
-	done chan struct{}
-}
-
-// offer queues a link, or says why not.
-func (q *queue) offer(l *quicLink) (link.Code, string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.shut {
-		return link.CodeShutdown, "this protocol is closed here"
-	}
-	select {
-	case q.links <- l:
-		return link.CodeDone, ""
-	default:
-		return link.CodeBusy, fmt.Sprintf("%d links wait already", AcceptQueueMax)
-	}
-}
-
-// close refuses further links and those that nobody took.
-func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.shut {
-		return
-	}
-	q.shut = true
-	close(q.done)
-	for {
-		select {
-		case l := <-q.links:
-			l.closeWith(link.CodeShutdown, "this protocol is closed here")
-		default:
-			return
-		}
-	}
-}
-
 // Listener returns the listener of one protocol. All its callers share one queue.
 func (e *Endpoint) Listener(protocol string) (link.Listener, error) {
 	q := e.queues[protocol]
 	if q == nil {
 		return nil, fmt.Errorf("this endpoint does not listen for %q", protocol)
 	}
-	return &listener{queue: q, addr: e.Addr()}, nil
-}
-
-type listener struct {
-	queue *queue
-	addr  net.Addr
-}
-
-func (l *listener) Accept(ctx context.Context) (link.Link, error) {
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-l.queue.done:
-		return nil, net.ErrClosed
-	case got := <-l.queue.links:
-		return got, nil
-	}
-}
-
-func (l *listener) Addr() net.Addr { return l.addr }
-
-func (l *listener) Close() error {
-	l.queue.close()
-	return nil
+	return q.Listener(e.Addr()), nil
 }

@@ -2,9 +2,7 @@ package quicnet
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -46,12 +44,8 @@ func (e *Endpoint) dial(ctx context.Context, addr, protocol string) (*quicLink, 
 	if err != nil {
 		return nil, err
 	}
-	if protocol != trust.ProtocolJoin {
-		scope, err := sessionScope(conf, protocol)
-		if err != nil {
-			return nil, err
-		}
-		conf.ClientSessionCache = &sessions{cache: e.sessions, scope: scope}
+	if err := trust.ScopedSessions(conf, e.sessions, protocol); err != nil {
+		return nil, err
 	}
 	return e.race(ctx, targets, conf, protocol)
 }
@@ -141,7 +135,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // try dials one address and waits for the greeting.
 func (e *Endpoint) try(ctx context.Context, target net.Addr, conf *tls.Config, protocol string) (*quicLink, error) {
-	conn, err := e.transport.Dial(ctx, target, conf, e.options.Profile(protocol).dialConfig())
+	conn, err := e.transport.Dial(ctx, target, conf, dialConfig(e.options.Profile(protocol)))
 	if err != nil {
 		return nil, e.explain(ctx, protocol, err)
 	}
@@ -197,31 +191,4 @@ func (e *Endpoint) explain(ctx context.Context, protocol string, err error) erro
 		return link.ErrNoAnswer
 	}
 	return e.options.Credentials.Explain(protocol, err)
-}
-
-// sessions keeps the sessions of one protocol and certificate apart from all others: a session stands for the identity
-// with which it was made, so one must not be taken up again after the certificate has changed.
-type sessions struct {
-	cache tls.ClientSessionCache
-	scope string
-}
-
-func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) { return s.cache.Get(s.scope + key) }
-
-func (s *sessions) Put(key string, state *tls.ClientSessionState) { s.cache.Put(s.scope+key, state) }
-
-func sessionScope(conf *tls.Config, protocol string) (string, error) {
-	scope := protocol + " "
-	if conf.GetClientCertificate == nil {
-		return scope, nil
-	}
-	cert, err := conf.GetClientCertificate(&tls.CertificateRequestInfo{Version: tls.VersionTLS13})
-	if err != nil {
-		return "", fmt.Errorf("own certificate: %w", err)
-	}
-	if len(cert.Certificate) > 0 {
-		sum := sha256.Sum256(cert.Certificate[0])
-		scope += hex.EncodeToString(sum[:8]) + " "
-	}
-	return scope, nil
 }

@@ -23,6 +23,7 @@ type Endpoint struct {
 	sessions  tls.ClientSessionCache
 
 	handshakes atomic.Int64 // accepted by QUIC, not finished
+	counts     link.HandshakeCounts
 
 	work sync.WaitGroup // the accept loop and the watchers of links
 
@@ -30,7 +31,7 @@ type Endpoint struct {
 	closed   bool
 	links    map[*quicLink]struct{}
 	accepted int
-	queues   map[string]*queue // fixed keys
+	queues   map[string]*link.Queue // fixed keys
 }
 
 var _ link.Dialer = (*Endpoint)(nil)
@@ -70,7 +71,7 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 		return nil, errors.Join(err, socket.Close())
 	}
 	e := &Endpoint{options: o, socket: socket, sessions: tls.NewLRUClientSessionCache(SessionsMax),
-		links: make(map[*quicLink]struct{}), queues: make(map[string]*queue)}
+		links: make(map[*quicLink]struct{}), queues: make(map[string]*link.Queue)}
 	reset, token := quic.StatelessResetKey(o.ResetKey), quic.TokenGeneratorKey(o.TokenKey)
 	e.transport = &quic.Transport{
 		Conn:                socket,
@@ -83,7 +84,7 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 		return e, nil
 	}
 	for _, protocol := range o.ServerTLS.NextProtos {
-		e.queues[protocol] = &queue{links: make(chan *quicLink, AcceptQueueMax), done: make(chan struct{})}
+		e.queues[protocol] = link.NewQueue()
 	}
 	listener, err := e.transport.Listen(o.ServerTLS, e.serverConfig(o.ServerTLS.NextProtos))
 	if err != nil {
@@ -97,8 +98,8 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 // Addr is the local address of the socket.
 func (e *Endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
 
-// Handshakes is the number of handshakes of clients in progress.
-func (e *Endpoint) Handshakes() int { return int(e.handshakes.Load()) }
+// Handshakes counts the handshakes of clients.
+func (e *Endpoint) Handshakes() link.Handshakes { return e.counts.Get(int(e.handshakes.Load())) }
 
 // Links is the number of links, dialled and accepted.
 func (e *Endpoint) Links() int {
@@ -125,7 +126,7 @@ func (e *Endpoint) Close() error {
 		l.closeWith(link.CodeShutdown, "the process stops")
 	}
 	for _, q := range e.queues {
-		q.close()
+		q.Close()
 	}
 	err := e.transport.Close()
 	e.work.Wait()

@@ -96,6 +96,9 @@ func TestResumption(t *testing.T) {
 	if !f.dial(address) {
 		t.Error("a full handshake after the server's restart, though its ticket key was kept")
 	}
+	if h := f.server.Handshakes(); h.Full != 0 || h.Resumed != 1 {
+		t.Errorf("the server that came back counts %+v; want one resumed", h)
+	}
 	// A new certificate must not be hidden by a session of the old one.
 	f.node = f.region.Issue(t, trust.KindNode, "n2", time.Now())
 	if f.dial(address) {
@@ -146,8 +149,8 @@ func TestLinksAreForgotten(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if n := f.server.Handshakes(); n != 0 {
-		t.Errorf("%d handshakes in progress on an idle server", n)
+	if h := f.server.Handshakes(); h.InProgress != 0 || h.Full != 1 || h.Resumed != 0 || h.PeakRate <= 0 {
+		t.Errorf("after one link, the server counts %+v", h)
 	}
 }
 
@@ -161,7 +164,7 @@ func TestHandshakesUnderLoad(t *testing.T) {
 	if closed, ok := link.Closed(err); !ok || closed.Code != link.CodeBusy || !closed.Remote {
 		t.Errorf("dial to a server with too many handshakes: %v; want busy", err)
 	}
-	if n := f.server.Handshakes(); n != HandshakesMax {
+	if n := f.server.Handshakes().InProgress; n != HandshakesMax {
 		t.Errorf("a refused handshake counts: %d; want %d", n, HandshakesMax)
 	}
 	f.server.handshakes.Store(0)
@@ -206,7 +209,7 @@ func TestSocketSwallows(t *testing.T) {
 
 func TestWindowBudget(t *testing.T) {
 	var b budget
-	b.limit.Store(initialLinkWindow + 100)
+	b.limit.Store(link.SmallLinkWindow + 100)
 	if !b.grant(60) || b.grant(41) || !b.grant(40) || b.grant(1) {
 		t.Error("a budget of 100 does not grant 60 and 40, or more")
 	}

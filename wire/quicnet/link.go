@@ -21,6 +21,7 @@ type quicLink struct {
 	peer     trust.Identity
 	protocol string
 	chain    []*x509.Certificate
+	resumed  bool
 
 	ctx context.Context // ends with the reason in words
 	end context.CancelCauseFunc
@@ -29,7 +30,7 @@ type quicLink struct {
 var _ link.Link = (*quicLink)(nil)
 
 func newLink(conn *quic.Conn, state tls.ConnectionState) *quicLink {
-	l := &quicLink{conn: conn, protocol: state.NegotiatedProtocol, chain: state.PeerCertificates}
+	l := &quicLink{conn: conn, protocol: state.NegotiatedProtocol, chain: state.PeerCertificates, resumed: state.DidResume}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
 	return l
 }
@@ -37,6 +38,7 @@ func newLink(conn *quic.Conn, state tls.ConnectionState) *quicLink {
 func (l *quicLink) Peer() trust.Identity                  { return l.peer }
 func (l *quicLink) Protocol() string                      { return l.protocol }
 func (l *quicLink) PeerCertificates() []*x509.Certificate { return l.chain }
+func (l *quicLink) Transport() link.Transport             { return link.TransportQUIC }
 func (l *quicLink) LocalAddr() net.Addr                   { return l.conn.LocalAddr() }
 func (l *quicLink) RemoteAddr() net.Addr                  { return l.conn.RemoteAddr() }
 func (l *quicLink) Context() context.Context              { return l.ctx }
@@ -92,7 +94,7 @@ func refuse(conn *quic.Conn, code link.Code, reason string) {
 func (l *quicLink) Stats() link.Stats {
 	s := l.conn.ConnectionStats()
 	return link.Stats{SentBytes: s.BytesSent, ReceivedBytes: s.BytesReceived, SentPackets: s.PacketsSent,
-		ReceivedPackets: s.PacketsReceived, LostPackets: s.PacketsLost, RoundTrip: s.SmoothedRTT}
+		ReceivedPackets: s.PacketsReceived, LostPackets: s.PacketsLost, RoundTrip: s.SmoothedRTT, Resumed: l.resumed}
 }
 
 // stream is a link.Stream over one QUIC stream.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
@@ -20,44 +21,13 @@ const (
 	HandshakesRetry = 256
 	// HandshakesMax is the number of handshakes in progress from which on further ones are refused as busy.
 	HandshakesMax = 2048
-	// AcceptQueueMax bounds the accepted links per protocol that nobody has taken yet.
-	AcceptQueueMax = 256
 	// LinksMax bounds the accepted links of an endpoint.
 	LinksMax = 20_000
 	// StreamsMax bounds the streams that a peer may have open on one link.
 	StreamsMax = 256
 	// SessionsMax bounds the sessions kept for resumption by the dialling side.
 	SessionsMax = 64
-
-	initialStreamWindow = 64 << 10
-	initialLinkWindow   = 128 << 10
 )
-
-// Profile says how a link of one protocol behaves.
-type Profile struct {
-	// Idle is the silence after which a link is given up; the smaller value of both sides counts.
-	Idle time.Duration
-	// KeepAlive is how often the dialling side breaks its silence; 0 never, as each time costs a metered link 113 bytes.
-	KeepAlive time.Duration
-	// StreamWindow and LinkWindow bound the bytes in memory that a peer sent and nobody has read.
-	StreamWindow, LinkWindow uint64
-	// ProbeMTU looks for larger packets, at the cost of some 5 KB per link.
-	ProbeMTU bool
-}
-
-// DefaultProfile is the profile of each protocol: thrift towards devices, speed between servers.
-func DefaultProfile(protocol string) Profile {
-	switch protocol {
-	case trust.ProtocolRaft:
-		return Profile{Idle: 15 * time.Second, KeepAlive: 5 * time.Second, StreamWindow: 6 << 20, LinkWindow: 15 << 20, ProbeMTU: true}
-	case trust.ProtocolRPC:
-		return Profile{Idle: 60 * time.Second, StreamWindow: 6 << 20, LinkWindow: 15 << 20}
-	case trust.ProtocolJoin:
-		return Profile{Idle: 30 * time.Second, StreamWindow: initialStreamWindow, LinkWindow: initialLinkWindow}
-	default:
-		return Profile{Idle: 75 * time.Second, StreamWindow: 512 << 10, LinkWindow: 1 << 20}
-	}
-}
 
 // Credentials give the dialling side's TLS configuration and the words for its failures. trust.Client and
 // trust.JoinClient are the two.
@@ -71,8 +41,8 @@ type Options struct {
 	Credentials Credentials // nil: this endpoint does not dial
 	ServerTLS   *tls.Config // of trust.ServerTLS; nil: this endpoint does not listen
 
-	// Profile gives the profile of a protocol; nil is DefaultProfile.
-	Profile func(protocol string) Profile
+	// Profile gives the profile of a protocol; nil is link.DefaultProfile.
+	Profile func(protocol string) link.Profile
 
 	// ResetKey lets a server that lost its memory tell its devices so at once, instead of letting them run into their
 	// idle timeout; keep it over restarts. TokenKey proves to a server that a client's address was checked before;
@@ -82,7 +52,7 @@ type Options struct {
 
 func (o *Options) fill() error {
 	if o.Profile == nil {
-		o.Profile = DefaultProfile
+		o.Profile = link.DefaultProfile
 	}
 	for _, key := range []*[trust.SecretBytes]byte{&o.ResetKey, &o.TokenKey} {
 		if *key == [trust.SecretBytes]byte{} {
@@ -94,14 +64,14 @@ func (o *Options) fill() error {
 	return nil
 }
 
-func (p Profile) dialConfig() *quic.Config {
+func dialConfig(p link.Profile) *quic.Config {
 	return &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
 		HandshakeIdleTimeout:           HandshakeTimeout,
 		MaxIdleTimeout:                 p.Idle,
 		KeepAlivePeriod:                p.KeepAlive,
-		InitialStreamReceiveWindow:     min(initialStreamWindow, p.StreamWindow),
-		InitialConnectionReceiveWindow: min(initialLinkWindow, p.LinkWindow),
+		InitialStreamReceiveWindow:     min(link.SmallStreamWindow, p.StreamWindow),
+		InitialConnectionReceiveWindow: min(link.SmallLinkWindow, p.LinkWindow),
 		MaxStreamReceiveWindow:         p.StreamWindow,
 		MaxConnectionReceiveWindow:     p.LinkWindow,
 		MaxIncomingStreams:             StreamsMax,
@@ -115,14 +85,14 @@ func (p Profile) dialConfig() *quic.Config {
 // time (the dialling side shortens it), the largest windows (a budget per link holds them down, see budget), and no
 // search for larger packets, as most links lead to devices.
 func (e *Endpoint) serverConfig(protocols []string) *quic.Config {
-	all := Profile{}
+	all := link.Profile{}
 	for _, name := range protocols {
 		p := e.options.Profile(name)
 		all.Idle = max(all.Idle, p.Idle)
 		all.StreamWindow = max(all.StreamWindow, p.StreamWindow)
 		all.LinkWindow = max(all.LinkWindow, p.LinkWindow)
 	}
-	conf := all.dialConfig()
+	conf := dialConfig(all)
 	conf.MaxIncomingUniStreams = -1
 	conf.AllowConnectionWindowIncrease = allowIncrease
 	return conf

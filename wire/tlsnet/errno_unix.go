@@ -1,0 +1,7 @@
+//go:build !windows
+
+package tlsnet
+
+import "syscall"
+
+const errnoAborted = syscall.ECONNABORTED
