@@ -18,7 +18,8 @@ var table = []line{
 	// Formats: pure readers and writers of bytes and text.
 	{"wire/codec", "", "", "the primitives of every binary form stand below all of them"},
 	{"jobspec", "fleet", "", "a job file becomes the nouns; drivers' own schemas are asked by its callers, so it stays below drivers"},
-	{"wire", "fleet wire/codec", "", "messages are made of nouns and primitives, and know no sockets"},
+	{"wire/traffic", "wire/codec", "", "bytes by class are values; sessions say which bytes, links how many in all"},
+	{"wire", "fleet wire/codec wire/traffic", "", "messages are made of nouns and primitives, and know no sockets"},
 	{"wire/blob", "", "", "a store of bytes by digest does not know what they mean"},
 	{"wire/trust", "", "", "who may speak to whom is decided from certificates alone"},
 	{"runtime/module", "", "", "reading a Wasm header needs no engine, so the command line can refuse without one"},
@@ -36,7 +37,7 @@ var table = []line{
 	{"examples/guests/build", "", "", "builds guests with the Go toolchain, by folder and not by import"},
 
 	// Links.
-	{"wire/link", "wire/trust", "", "the port of sessions to the network: a link knows who is at its other end, not how bytes travel"},
+	{"wire/link", "wire/traffic wire/trust", "", "the port of sessions to the network: a link knows who is at its other end, not how bytes travel"},
 	{"wire/quicnet", "wire/link wire/trust", "", "one adapter of the link port; sole importer of QUIC"},
 	{"wire/tlsnet", "wire/link wire/trust", "", "the other adapter of the link port, for paths without UDP; knows no QUIC"},
 	{"wire/memnet", "", "wire/link wire/quicnet wire/trust", "a packet network in memory knows packets only; its tests run the real link over it"},
@@ -64,8 +65,8 @@ var table = []line{
 	{"edge/artifact", "drivers/config fleet wire/blob", "", "brings modules by digest into the blob store; the link is a port of its own"},
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
 	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/device edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
-	{"edge/session", "drivers/tasklog fleet wire wire/link wire/trust", "wire/quicnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
-	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/runner edge/session edge/statedb fleet runtime/host wire wire/blob wire/link wire/trust",
+	{"edge/session", "drivers/tasklog fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
+	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/runner edge/session edge/statedb fleet runtime/host wire wire/blob wire/link wire/traffic wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},
 
 	// The API's words, for clients and server alike.
@@ -90,16 +91,16 @@ var table = []line{
 		"the goroutine around a term"},
 	{"control/worker", "control/broker control/command control/leader control/scheduler control/term", "",
 		"workers ask the leader's shell for work and give it plans"},
-	{"control/session", "control/command control/desired control/state drivers/config fleet wire wire/link wire/trust", "wire/quicnet", "the region's end of the links; liveness is a port it is given"},
+	{"control/session", "control/command control/desired control/state drivers/config fleet wire wire/link wire/traffic wire/trust", "wire/quicnet", "the region's end of the links; liveness is a port it is given"},
 	{"control/modules", "control/command control/state fleet runtime/module wire/blob", "", "refuses what cannot run before it catalogues it"},
 	{"control/enroll", "control/command control/state fleet wire wire/link wire/trust", "wire/quicnet", "spends invites in the log and signs certificates"},
-	{"control/httpapi", "api control/command control/state drivers/config fleet jobspec runtime/module wire wire/trust", "",
+	{"control/httpapi", "api control/command control/state drivers/config fleet jobspec runtime/module wire wire/traffic wire/trust", "",
 		"decodes, asks a port or a view, encodes; the scheduler and the log are ports"},
 	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/trust",
 		"", "the root of the control side: the only package that knows all of its parts"},
 
 	// The roof.
-	{"cmd/dunlin/config", "edge/fingerprint", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
+	{"cmd/dunlin/config", "edge/fingerprint wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
 	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/quicnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},

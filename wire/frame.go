@@ -31,11 +31,12 @@ const (
 	KindFacts    Kind = 20 // a device tells what has changed about it
 	KindRenew    Kind = 35 // a device asks for a new certificate
 	KindProbe    Kind = 36 // the server asks whether a device is still there
+	KindTraffic  Kind = 50
 )
 
 func (k Kind) known() bool {
 	switch k {
-	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindRenew, KindProbe:
+	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindRenew, KindProbe, KindTraffic:
 		return true
 	}
 	return false
@@ -69,6 +70,9 @@ const (
 	typeJoinAnswer    = 14
 	typeFacts         = 20
 	typeFactsAck      = 21
+
+	typeTrafficRequest = 50
+	typeTrafficAnswer  = 51
 )
 
 // ErrFrameTooLong says that a peer announced or a caller built a frame beyond

@@ -79,6 +79,9 @@ type Welcome struct {
 	BeatEvery  int64  // nanoseconds; the device adds jitter
 	ServerName string // for people
 	Refusal    string // not empty: why the device may not work here; the link then ends
+	// Return is within how long devices come back when they lose their link all at once, in nanoseconds: each waits a random part
+	// of it before its first try. It is told beforehand, because a server that was killed tells nothing.
+	Return int64
 }
 
 // Type implements [Message].
@@ -88,7 +91,8 @@ func (*Welcome) Type() byte { return typeWelcome }
 func (m *Welcome) Append(b []byte) []byte {
 	b = codec.AppendUint(append(b, m.RegionID[:]...), m.Epoch)
 	b = codec.AppendInt(codec.AppendInt(b, m.ServerTime), m.BeatEvery)
-	return codec.AppendString(codec.AppendString(b, m.ServerName), m.Refusal)
+	b = codec.AppendString(codec.AppendString(b, m.ServerName), m.Refusal)
+	return codec.AppendInt(b, m.Return)
 }
 
 // Decode implements [Message].
@@ -98,6 +102,7 @@ func (m *Welcome) Decode(r *codec.Reader) {
 	m.ServerTime, m.BeatEvery = r.Int(), r.Int()
 	m.ServerName = r.String("the server's name", NameBytesMax)
 	m.Refusal = r.String("the refusal", ErrorBytesMax)
+	m.Return = r.Int()
 }
 
 // Beat is a datagram by which a device shows that it lives.

@@ -7,10 +7,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 // messages makes one empty message of each type; a new type must be added here, which TestEveryTypeIsTested checks.
@@ -21,6 +23,7 @@ var messages = []func() Message{
 	func() Message { return &LogRequest{} }, func() Message { return &LogAnswer{} }, func() Message { return &Beat{} },
 	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} },
 	func() Message { return &Facts{} }, func() Message { return &FactsAck{} },
+	func() Message { return &TrafficRequest{} }, func() Message { return &TrafficAnswer{} },
 }
 
 func TestEveryTypeIsTested(t *testing.T) {
@@ -93,6 +96,13 @@ func desiredAlloc(t *rapid.T) DesiredAlloc {
 	}
 }
 
+func trafficBook(t *rapid.T) (b traffic.Book) {
+	b.Link[traffic.Beat] = traffic.Count{Sent: number(t), Received: number(t)}
+	b.Month = traffic.Period{Key: signed(t), Elapsed: time.Duration(signed(t))}
+	b.Month.Tally[traffic.Other].Received = number(t)
+	return b
+}
+
 // draw fills a message with any legal value.
 func draw(t *rapid.T, m Message) {
 	switch m := m.(type) {
@@ -101,7 +111,7 @@ func draw(t *rapid.T, m Message) {
 	case *Register:
 		*m = Register{uuid(t), generation(t), bytesOf(t)}
 	case *Welcome:
-		*m = Welcome{uuid(t), number(t), signed(t), signed(t), text(t), text(t)}
+		*m = Welcome{uuid(t), number(t), signed(t), signed(t), text(t), text(t), signed(t)}
 	case *StatusBatch:
 		*m = StatusBatch{number(t), yes(t), list(t, allocStatus)}
 	case *StatusAck:
@@ -120,6 +130,9 @@ func draw(t *rapid.T, m Message) {
 		*m = LogAnswer{text(t)}
 	case *Beat:
 		*m = Beat{uuid(t), number(t)}
+	case *TrafficRequest:
+	case *TrafficAnswer:
+		*m = TrafficAnswer{trafficBook(t), number(t), traffic.Budget(number(t))}
 	case *JoinRequest:
 		*m = JoinRequest{text(t), text(t)}
 	case *JoinAnswer:

@@ -24,6 +24,7 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/runtime/module"
 	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,6 +104,24 @@ func (g *region) Propose(_ context.Context, cmd any) (uint64, any, error) {
 	}
 	x.Commit(g.index)
 	return g.index, result, nil
+}
+
+// Traffic is that of every device that was ever linked.
+func (g *region) Traffic(node fleet.UUID) (traffic.Book, bool) {
+	_, known := g.linked[node]
+	b := traffic.Book{}
+	b.Settle(traffic.Tally{traffic.Beat: {Sent: 1, Received: 20}}, 0, g.now)
+	return b, known
+}
+
+// AskTraffic is answered by linked devices, which have counted more than this server.
+func (g *region) AskTraffic(_ context.Context, node fleet.UUID) (*wire.TrafficAnswer, error) {
+	if !g.linked[node] {
+		return nil, errors.New("the device is not connected")
+	}
+	a := &wire.TrafficAnswer{Links: 3, Budget: 50e6}
+	a.Book.Settle(traffic.Tally{traffic.Modules: {Sent: 7, Received: 32e6}}, 0, g.now)
+	return a, nil
 }
 
 // node adds a device; linked ones answer for logs.

@@ -11,6 +11,7 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/runtime/module"
 	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 // Log commits commands. When Propose returns, this server's view has the
@@ -24,6 +25,9 @@ type Log interface {
 type Sessions interface {
 	Connected(node fleet.UUID) bool
 	Logs(ctx context.Context, node fleet.UUID, req wire.LogRequest) (io.ReadCloser, error)
+	// Traffic is what was counted here; false: the node had no link. AskTraffic asks the device for its own account.
+	Traffic(node fleet.UUID) (traffic.Book, bool)
+	AskTraffic(ctx context.Context, node fleet.UUID) (*wire.TrafficAnswer, error)
 }
 
 // Modules is the region's module store. Put checks the bytes against the digest

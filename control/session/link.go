@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
@@ -27,10 +28,13 @@ type session struct {
 	telling map[fleet.UUID]bool // whose facts have a stream
 	streams chan struct{}       // counts streams being handled
 	guard   guard               // what this link tried and may not
+	counted map[fleet.UUID]counting
+	setup   traffic.Count // what the link had carried when it was accepted
 }
 
 func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
-	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, telling: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink)}
+	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, telling: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink),
+		counted: map[fleet.UUID]counting{}, setup: l.Stats().Sides()}
 	ctx, cancel := context.WithCancel(ctx)
 	// The link's end ends everything on it, and the server's end the link.
 	stopLink := context.AfterFunc(l.Context(), cancel)
@@ -48,6 +52,7 @@ func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
 	k.wg.Wait()
 	stopLink()
 	stopServer()
+	k.settleAll()
 	k.farewell(context.Cause(l.Context()))
 }
 
@@ -90,7 +95,8 @@ func (k *session) accept(ctx context.Context) {
 }
 
 // stream reads the header, checks whom it speaks for, and serves its kind.
-func (k *session) stream(ctx context.Context, st link.Stream) {
+func (k *session) stream(ctx context.Context, raw link.Stream) {
+	st := link.Count(raw)
 	defer st.Close()
 	var h wire.Header
 	_ = st.SetReadDeadline(time.Now().Add(RegisterTimeout))
@@ -104,6 +110,7 @@ func (k *session) stream(ctx context.Context, st link.Stream) {
 		_ = k.link.Close(link.CodeRefused, err.Error())
 		return
 	}
+	st.Assign(k.counts(h.Node).live, h.Kind.Class())
 	if err := k.serve(ctx, st, h); err != nil && !errors.Is(err, io.EOF) {
 		k.broken(ctx, st, err)
 	}
@@ -164,6 +171,7 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	welcome := wire.Welcome{
 		RegionID: region.ID, Epoch: region.Epoch, ServerTime: k.Now().UnixNano(),
 		BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
+		Return: int64(comeBack(k.Store.View().NodeCount())),
 	}
 	if err := checkRegister(&m, region.ID); err != nil {
 		welcome.Refusal = err.Error()
@@ -226,5 +234,7 @@ func (k *session) beats(ctx context.Context) {
 			continue
 		}
 		k.Liveness.Beat(beat.Node)
+		c := k.counts(beat.Node)
+		c.account.beat(c.live, len(b), k.Now())
 	}
 }

@@ -23,7 +23,7 @@ func (k *session) push(ctx context.Context, node fleet.UUID, held wire.Generatio
 }
 
 func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Generation) error {
-	st, err := k.link.OpenStream(ctx)
+	st, err := k.open(ctx, node, wire.KindDesired)
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,9 @@ type Sessions struct {
 	modules  chan struct{} // counts modules being sent
 	refusals refusals
 
-	mu    sync.Mutex
-	links map[fleet.UUID]*session
+	mu       sync.Mutex
+	links    map[fleet.UUID]*session
+	accounts map[fleet.UUID]*account
 }
 
 // New prepares the sessions of a server.
@@ -74,6 +75,7 @@ func New(c Config) *Sessions {
 		statuses: make(chan statusJob, StatusQueueMax),
 		modules:  make(chan struct{}, ModulesPerServer),
 		links:    map[fleet.UUID]*session{},
+		accounts: map[fleet.UUID]*account{},
 	}
 }
 
@@ -122,7 +124,7 @@ func (s *Sessions) Logs(ctx context.Context, node fleet.UUID, req wire.LogReques
 	if k == nil {
 		return nil, ErrNotConnected
 	}
-	stream, err := k.link.OpenStream(ctx)
+	stream, err := k.open(ctx, node, wire.KindLogs)
 	if err != nil {
 		return nil, fmt.Errorf("open a log stream: %w", err)
 	}

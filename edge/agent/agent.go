@@ -30,6 +30,7 @@ import (
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/blob"
 	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	Dialer     link.Dialer
 	Clock      *trust.Clock // raised to what servers say; may be nil
 	Reserved   fleet.NodeReserved
+	Link       LinkConfig
 
 	Probe func(context.Context) (*fleet.Node, error) // what the device is and has
 	// Reprobe reads again what can change, overrides applied; nil: the facts stay as Probe found them.
@@ -66,6 +68,18 @@ type Config struct {
 	Log             *slog.Logger
 }
 
+// LinkConfig says what the device's owner pays for its link.
+type LinkConfig struct {
+	Class  string         // a node attribute; empty: not said
+	Budget traffic.Budget // 0: none
+}
+
+// What jobs and people see of a LinkConfig.
+const (
+	attributeLinkClass  = "link.class"
+	attributeLinkBudget = "link.budget"
+)
+
 // Agent is one device's agent.
 type Agent struct {
 	cfg     Config
@@ -74,6 +88,7 @@ type Agent struct {
 	db      *statedb.DB
 	runner  *runner.Runner
 	session *session.Session
+	meter   *session.Meter
 }
 
 // New opens what the device has on disk and probes it. Nothing runs before Run; without Run, Close must be called.
@@ -115,8 +130,9 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 
 // wire connects the parts, which need each other in a circle: the runner's cache fetches over the session's link.
 func (a *Agent) wire(state device.State) {
+	a.meter = session.NewMeter(a.cfg.Link.Budget, state.Facts.Traffic, a.cfg.Log)
 	a.runner = runner.New(runner.Options{
-		DataDir: a.cfg.DataDir, State: state, Store: a.db,
+		DataDir: a.cfg.DataDir, State: state, Store: accounted{a.db, a.meter},
 		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
 		Modules: artifact.New(a.cfg.Blobs, region{a}, nil),
 		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
@@ -125,8 +141,20 @@ func (a *Agent) wire(state device.State) {
 	})
 	a.session = session.New(session.Options{
 		Dialer: a.cfg.Dialer, Servers: a.cfg.Servers, Node: a.id, Device: clocked{a.runner, a},
-		Spec: func() ([]byte, error) { return json.Marshal(a.Node()) }, Facts: a.facts.attributes, Log: a.cfg.Log,
+		Spec: func() ([]byte, error) { return json.Marshal(a.Node()) }, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
 	})
+}
+
+// accounted writes the account of the links along with whatever else is written.
+type accounted struct {
+	*statedb.DB
+	meter *session.Meter
+}
+
+// Save adds the account to p and writes it.
+func (s accounted) Save(p device.Persist) error {
+	p.Facts.Traffic = s.meter.Encode()
+	return s.DB.Save(p)
 }
 
 // region lets the cache fetch over whatever link there is.
@@ -170,6 +198,12 @@ func (a *Agent) describe(ctx context.Context) (*fleet.Node, error) {
 	n.Drivers = make(map[string]fleet.DriverInfo, len(a.cfg.Drivers))
 	if n.Attributes == nil {
 		n.Attributes = map[string]string{}
+	}
+	if a.cfg.Link.Class != "" {
+		n.Attributes[attributeLinkClass] = a.cfg.Link.Class
+	}
+	if a.cfg.Link.Budget != 0 {
+		n.Attributes[attributeLinkBudget] = a.cfg.Link.Budget.String()
 	}
 	for name, d := range a.cfg.Drivers {
 		f := d.Fingerprint(ctx)

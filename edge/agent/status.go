@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 // Status is what an agent tells about itself on its own device.
@@ -16,6 +17,7 @@ type Status struct {
 	Datacenter string
 	Servers    []string
 	Link       Link
+	Traffic    Traffic
 	Generation string // of the desired state on disk, as "epoch.n"
 	Untold     int    // allocations whose newest status the region has not committed
 	Allocs     []Alloc
@@ -28,6 +30,23 @@ type Link struct {
 	Address string `json:",omitempty"`
 	Server  string `json:",omitempty"`
 	Reason  string `json:",omitempty"` // why it is down
+}
+
+// Traffic is what the device's links carried, in bytes, both ways, headers included.
+type Traffic struct {
+	Link, Today, Month uint64
+	Budget             string   `json:",omitempty"` // such as "50MB/month"
+	Slowed             []string `json:",omitempty"` // classes that the budget slows now
+}
+
+// traffic reads the meter.
+func (a *Agent) traffic() Traffic {
+	budget, slowed := a.meter.Budget()
+	b := a.meter.Book()
+	return Traffic{
+		Link: b.Link.Total(), Today: b.Day.Tally.Total(), Month: b.Month.Tally.Total(),
+		Budget: budget.String(), Slowed: traffic.Words(slowed),
+	}
 }
 
 // Alloc is one allocation on this device.
@@ -52,7 +71,7 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 	l, node := a.session.State(), a.Node()
 	s := Status{
 		NodeID: node.ID, Name: node.Name, Region: a.cfg.Identity.Region, Datacenter: node.Datacenter, Servers: a.cfg.Servers,
-		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason},
+		Link: Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason}, Traffic: a.traffic(),
 		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
 	}
 	if !v.Facts.Region.IsZero() {

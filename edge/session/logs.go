@@ -13,6 +13,7 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 // serveLogs answers one request from the task's files. What is wrong with the request is said in the answer; the link stays.
@@ -39,7 +40,7 @@ func (s *Session) serveLogs(ctx context.Context, st link.Stream) error {
 	if err := wire.Write(st, &wire.LogAnswer{}); err != nil {
 		return nil // gone
 	}
-	if _, err := io.Copy(st, r); err != nil && ctx.Err() == nil {
+	if _, err := io.Copy(&paced{st, ctx, s.opts.Meter, traffic.Logs}, r); err != nil && ctx.Err() == nil {
 		s.opts.Log.Warn("a task's log could not be sent to its end", "alloc", fleet.UUID(req.Alloc), "task", req.Task, "error", err)
 		st.Reset(link.CodeInternal)
 	}

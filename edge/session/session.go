@@ -25,8 +25,10 @@ const (
 	StatusAckTimeout  = 2 * time.Minute  // a region without leader takes its time, and a new link would not help it
 	BeatEveryMin      = 10 * time.Millisecond
 	BeatEveryMax      = 10 * time.Minute
+	ReturnMax         = 10 * time.Minute // the longest spread of a return that a server may ask for
 	DesiredStreamsMax = 4
 	LogStreamsMax     = 16
+	TrafficStreamsMax = 4
 	EndedPoll         = time.Second // how often a followed task is asked about
 )
 
@@ -51,6 +53,7 @@ type Options struct {
 	// Facts are the node's attributes as they are now, not to be changed, and a channel that closes when they do. nil: they stay as
 	// in Spec. What Spec says is as new or newer.
 	Facts func() (map[string]string, <-chan struct{})
+	Meter *Meter // nil: one without a budget, for this process
 	Log   *slog.Logger
 }
 
@@ -69,12 +72,16 @@ type Session struct {
 
 	mu    sync.Mutex
 	state State
-	link  link.Link // nil while down
-	next  string    // where a server sent us
+	link  link.Link     // nil while down
+	next  string        // where a server sent us
+	back  time.Duration // within which devices come back that lost their links together; as the last server said
 }
 
 // New returns a session that Run brings to life.
 func New(opts Options) *Session {
+	if opts.Meter == nil {
+		opts.Meter = NewMeter(0, nil, opts.Log)
+	}
 	return &Session{opts: opts, state: State{Since: time.Now(), Reason: "no server was reached yet"}}
 }
 
@@ -121,7 +128,7 @@ func (s *Session) Run(ctx context.Context) {
 		}
 		s.opts.Log.Log(ctx, level, "no link to the region; tasks run on", "server", addr, "cause", err, "again_within", pause)
 		select {
-		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-time.After(pause/2 + rand.N(pause/2) + s.spread(err)):
 		case <-ctx.Done():
 		}
 		pause = min(2*pause, ReconnectMax)
@@ -145,6 +152,20 @@ func (s *Session) Stats() (link.Stats, bool) {
 		return link.Stats{}, false
 	}
 	return s.link.Stats(), true
+}
+
+// spread is this device's part of the time over which all that lost their links together come back. A server that is busy, or that
+// forgot its links because it was restarted, has lost more than this one; where only this device fails to reach it, there is nothing
+// to spread.
+func (s *Session) spread(err error) time.Duration {
+	c, closed := link.Closed(err)
+	many := errors.Is(err, link.ErrForgotten) || errors.Is(err, link.ErrSilent) || closed && (c.Code == link.CodeShutdown || c.Code == link.CodeBusy)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !many || s.back <= 0 {
+		return 0
+	}
+	return rand.N(s.back)
 }
 
 func (s *Session) redirected() string {
@@ -172,6 +193,7 @@ func (s *Session) up(l link.Link, addr string, w *wire.Welcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link = l
+	s.back = min(time.Duration(w.Return), ReturnMax)
 	s.state = State{Up: true, Since: time.Now(), Address: addr, Server: w.ServerName}
 }
 
@@ -183,8 +205,10 @@ func (s *Session) serve(ctx context.Context, addr string) error {
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", addr, err)
 	}
+	s.opts.Meter.begin(l)
 	err = s.converse(ctx, l, addr)
 	s.close(ctx, l, err)
+	s.opts.Meter.end()
 	return err
 }
 
@@ -215,6 +239,7 @@ func (s *Session) converse(ctx context.Context, l link.Link, addr string) error 
 	if every < BeatEveryMin || every > BeatEveryMax {
 		return protocolErrorf("the server wants a beat every %s; %s to %s makes sense", every, BeatEveryMin, BeatEveryMax)
 	}
+	s.opts.Meter.told(w.ServerTime)
 	statuses, err := s.opts.Device.LinkUp(ctx, w)
 	if err != nil {
 		return err

@@ -149,7 +149,9 @@ func (f *facts) set(now map[string]string) {
 	f.now, f.changed = now, make(chan struct{})
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newMeteredRig(t, nil) }
+
+func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 	t.Helper()
 	r := &rig{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), device: &device{ended: make(chan struct{})},
 		facts: &facts{now: map[string]string{"board.model": "x", "power.source": "mains"}, changed: make(chan struct{})}}
@@ -163,6 +165,7 @@ func newRig(t *testing.T) *rig {
 	r.session = session.New(session.Options{
 		Dialer: client, Servers: []string{serverAddr.String()}, Node: nodeID, Device: r.device, Log: slog.New(slog.DiscardHandler),
 		Spec: func() ([]byte, error) { return []byte(`{"Name":"n"}`), nil }, Facts: r.facts.get,
+		Meter: m,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
 // ErrNoLink says that the device has no link to its region at the moment.
@@ -18,10 +19,11 @@ var ErrNoLink = errors.New("there is no link to the region")
 
 // open opens a stream of a kind and writes its header together with the first message, so that they share a packet.
 func (s *Session) open(ctx context.Context, l link.Link, kind wire.Kind, first wire.Message) (link.Stream, error) {
-	st, err := l.OpenStream(ctx)
+	raw, err := l.OpenStream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open a stream: %w", err)
 	}
+	st := s.opts.Meter.stream(raw, kind)
 	if err := writeBoth(st, &wire.Header{Kind: kind, Node: s.opts.Node}, first); err != nil {
 		st.Reset(link.CodeCanceled)
 		return nil, err
@@ -78,7 +80,10 @@ func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, err
 // beat shows the server that the device lives.
 func (s *Session) beat(ctx context.Context, l link.Link, every time.Duration) error {
 	for seq := uint64(1); ; seq++ {
-		if err := l.SendDatagram(wire.EncodeDatagram(&wire.Beat{Node: s.opts.Node, Seq: seq})); err != nil && l.Context().Err() == nil {
+		b := wire.EncodeDatagram(&wire.Beat{Node: s.opts.Node, Seq: seq})
+		if err := l.SendDatagram(b); err == nil {
+			s.opts.Meter.sent(traffic.Beat, len(b))
+		} else if l.Context().Err() == nil {
 			s.opts.Log.Debug("a beat was not sent; the next one may be", "error", err)
 		}
 		select {
@@ -93,6 +98,9 @@ func (s *Session) beat(ctx context.Context, l link.Link, every time.Duration) er
 func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.StatusBatch) error {
 	var st link.Stream
 	for {
+		if err := s.opts.Meter.status(ctx); err != nil {
+			return err
+		}
 		var batch *wire.StatusBatch
 		select {
 		case <-ctx.Done():
@@ -128,26 +136,31 @@ func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.S
 func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) error {
 	desired := make(chan struct{}, DesiredStreamsMax)
 	logs := make(chan struct{}, LogStreamsMax)
+	accounts := make(chan struct{}, TrafficStreamsMax)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for {
-		st, err := l.AcceptStream(ctx)
+		raw, err := l.AcceptStream(ctx)
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
 			}
 			return fmt.Errorf("accept a stream: %w", err)
 		}
+		st := link.Count(raw)
 		var h wire.Header
 		if err := readSoon(st, &h); err != nil {
 			st.Reset(link.CodeProtocol)
 			return protocolErrorf("the header of a stream that the server opened: %v", err)
 		}
+		s.opts.Meter.assign(st, h.Kind)
 		slots, serve := desired, s.serveDesired
 		switch h.Kind {
 		case wire.KindDesired:
 		case wire.KindLogs:
 			slots, serve = logs, s.serveLogs
+		case wire.KindTraffic:
+			slots, serve = accounts, s.serveTraffic
 		default:
 			st.Reset(link.CodeProtocol)
 			return protocolErrorf("the server opened a stream of kind %d, which is for devices to open", h.Kind)
@@ -165,6 +178,21 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 			}
 		})
 	}
+}
+
+// serveTraffic tells what this device counted.
+func (s *Session) serveTraffic(ctx context.Context, st link.Stream) error {
+	defer st.Close() //nolint:errcheck // whoever asked has the answer or is gone
+	if err := readSoon(st, &wire.TrafficRequest{}); err != nil {
+		if isReset(err) || ctx.Err() != nil {
+			return nil
+		}
+		return protocolErrorf("a question about traffic cannot be read: %v", err)
+	}
+	if err := wire.Write(st, s.opts.Meter.answer()); err != nil {
+		s.opts.Log.Debug("nobody waits for the account of traffic any more", "error", err)
+	}
+	return nil
 }
 
 // readSoon reads a message that must come within AnswerTimeout.
@@ -232,7 +260,7 @@ func (s *Session) Module(ctx context.Context, digest string, offset uint64) (siz
 		return 0, nil, fmt.Errorf("the region: %s", answer.Error)
 	}
 	stop := context.AfterFunc(ctx, func() { st.Reset(link.CodeCanceled) })
-	return answer.Size, &moduleBody{st, stop}, nil
+	return answer.Size, &moduleBody{&paced{st, ctx, s.opts.Meter, traffic.Modules}, stop}, nil
 }
 
 // moduleBody is the rest of a module's stream.

@@ -41,7 +41,8 @@ func (e *env) agentStatus() *cobra.Command {
 				link = "down: " + s.Link.Reason
 			}
 			if err := pairs(e.Out, "Node", fmt.Sprintf("%s (%s)", s.Name, s.NodeID), "Region", s.Region, "Link", link,
-				"Since", ago(s.Link.Since.UnixNano(), time.Now()), "Generation", s.Generation, "Untold", s.Untold); err != nil {
+				"Since", ago(s.Link.Since.UnixNano(), time.Now()), "Generation", s.Generation, "Untold", s.Untold,
+				"Traffic", localTraffic(&s.Traffic)); err != nil {
 				return err
 			}
 			if len(s.Allocs) == 0 {

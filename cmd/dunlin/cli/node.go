@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
-	c.AddCommand(e.nodeStatus(), e.nodeInvite(), e.nodeEligibility())
+	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeInvite(), e.nodeEligibility())
 	return c
 }
 
@@ -67,10 +68,16 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	if n.StatusDescription != "" {
 		link += " (" + n.StatusDescription + ")"
 	}
+	carried := "not known: the server does not say"
+	ctx, cancel := context.WithTimeout(cmd.Context(), trafficTimeout)
+	if t, err := c.NodeTraffic(ctx, n.ID); err == nil {
+		carried = trafficLine(t)
+	}
+	cancel()
 	room := n.Capacity()
 	if err := pairs(e.Out, "ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Agent", n.Version,
-		"Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
+		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.Out)

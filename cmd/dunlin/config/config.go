@@ -81,6 +81,7 @@ type Client struct {
 	CPUTotal       int64 // MHz; overrides the probe
 	MemoryTotal    int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
+	Link           Link
 }
 
 type file struct {
@@ -124,6 +125,7 @@ type file struct {
 		Fingerprint *struct {
 			Override hcl.Expression `hcl:"override,optional"`
 		} `hcl:"fingerprint,block"`
+		Link *linkFile `hcl:"link,block"`
 	} `hcl:"client,block"`
 	Plugins []struct {
 		Name   string `hcl:"name,label"`
@@ -262,6 +264,9 @@ func (f *file) client(name string, c *Config) error {
 	}
 	if r := f.Client.Reserved; r != nil {
 		c.Client.ReservedCPU, c.Client.ReservedMemory = r.CPU, r.Memory
+	}
+	if err := f.Client.Link.link(name, &c.Client.Link); err != nil {
+		return err
 	}
 	for i, s := range c.Client.Servers {
 		if _, _, err := net.SplitHostPort(s); err != nil {

@@ -24,6 +24,10 @@ client {
   servers = ["10.0.0.1", "srv:99"]
   meta    = { shop = "7" }
   reserved { memory = 64 }
+  link {
+    class  = "metered"
+    budget = "50MB/month"
+  }
 }
 plugin "raw_exec" { 
   config { enabled = true } 
@@ -41,6 +45,9 @@ plugin "raw_exec" {
 	if got := strings.Join(c.Client.Servers, " "); got != "10.0.0.1:4647 srv:99" {
 		t.Errorf("servers: %s", got)
 	}
+	if c.Client.Link != (Link{"metered", 50e6}) {
+		t.Errorf("link: %+v", c.Client.Link)
+	}
 	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 {
 		t.Errorf("client: %+v", c.Client)
 	}
@@ -54,6 +61,9 @@ func TestRefusals(t *testing.T) {
 		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                  "server.beat_interval = \"x\" is not a duration",
 		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":           "must be longer",
 		"server {\n enabled = true\n num_schedulers = -1\n}":                                    "num_schedulers is -1",
+		"client {\n enabled = true\n link {\n class = \"cheap\"\n}\n}":                          "agent.hcl:4: client.link.class is \"cheap\"; use metered or unmetered",
+		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                    "agent.hcl:4: client.link.budget is for class = \"metered\"",
+		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":    "agent.hcl:5: client.link.budget: budget \"50MB\"",
 		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                               "port 70000 is out of range",
 		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                  "there is no plugin \"docker\"",
 		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}": "this agent is no client",
