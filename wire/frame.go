@@ -70,6 +70,7 @@ const (
 	typeJoinAnswer    = 14
 	typeFacts         = 20
 	typeFactsAck      = 21
+	typeModuleFrom    = 30
 
 	typeTrafficRequest = 50
 	typeTrafficAnswer  = 51

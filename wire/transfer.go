@@ -5,46 +5,6 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
-// ModuleRequest asks for a module from an offset on, to resume a broken fetch.
-type ModuleRequest struct {
-	Digest string // "sha256:…"
-	Offset uint64
-}
-
-// Type implements [Message].
-func (*ModuleRequest) Type() byte { return typeModuleRequest }
-
-// Append implements [Message].
-func (m *ModuleRequest) Append(b []byte) []byte {
-	return codec.AppendUint(codec.AppendString(b, m.Digest), m.Offset)
-}
-
-// Decode implements [Message].
-func (m *ModuleRequest) Decode(r *codec.Reader) {
-	m.Digest = r.String("a digest", NameBytesMax)
-	m.Offset = r.Uint()
-}
-
-// ModuleAnswer comes before the raw bytes of a module.
-type ModuleAnswer struct {
-	Size  uint64 // of the whole module
-	Error string // not empty: no bytes follow
-}
-
-// Type implements [Message].
-func (*ModuleAnswer) Type() byte { return typeModuleAnswer }
-
-// Append implements [Message].
-func (m *ModuleAnswer) Append(b []byte) []byte {
-	return codec.AppendString(codec.AppendUint(b, m.Size), m.Error)
-}
-
-// Decode implements [Message].
-func (m *ModuleAnswer) Decode(r *codec.Reader) {
-	m.Size = r.Uint()
-	m.Error = r.String("an error", ErrorBytesMax)
-}
-
 // LogRequest asks a device for a task's output.
 type LogRequest struct {
 	Alloc     fleet.UUID

@@ -21,7 +21,7 @@ var messages = []func() Message{
 	func() Message { return &StatusBatch{} }, func() Message { return &StatusAck{} }, func() Message { return &ModuleRequest{} },
 	func() Message { return &ModuleAnswer{} }, func() Message { return &Desired{} }, func() Message { return &DesiredAck{} },
 	func() Message { return &LogRequest{} }, func() Message { return &LogAnswer{} }, func() Message { return &Beat{} },
-	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} },
+	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} }, func() Message { return &ModuleFrom{} },
 	func() Message { return &Facts{} }, func() Message { return &FactsAck{} },
 	func() Message { return &TrafficRequest{} }, func() Message { return &TrafficAnswer{} },
 }
@@ -36,7 +36,7 @@ func TestEveryTypeIsTested(t *testing.T) {
 			t.Errorf("message type %d has no round-trip test", n)
 		}
 	}
-	for n := byte(typeFacts); n <= typeFactsAck; n++ {
+	for _, n := range []byte{typeFacts, typeFactsAck, typeModuleFrom, typeTrafficRequest, typeTrafficAnswer} {
 		if !seen[n] {
 			t.Errorf("message type %d has no round-trip test", n)
 		}
@@ -117,9 +117,12 @@ func draw(t *rapid.T, m Message) {
 	case *StatusAck:
 		*m = StatusAck{number(t)}
 	case *ModuleRequest:
-		*m = ModuleRequest{text(t), number(t)}
+		*m = ModuleRequest{text(t), yes(t), list(t, text), list(t, func(t *rapid.T) ModuleBegun { return ModuleBegun{text(t), number(t)} })}
 	case *ModuleAnswer:
-		*m = ModuleAnswer{number(t), text(t)}
+		encoding := Encoding(rapid.IntRange(int(EncodingWhole), int(EncodingPatch)).Draw(t, "encoding"))
+		*m = ModuleAnswer{encoding, text(t), number(t), text(t), number(t), text(t)}
+	case *ModuleFrom:
+		*m = ModuleFrom{number(t)}
 	case *Desired:
 		*m = Desired{uuid(t), generation(t), yes(t), list(t, func(t *rapid.T) JobSpec { return JobSpec{jobKey(t), bytesOf(t)} }), list(t, desiredAlloc), list(t, uuid)}
 	case *DesiredAck:
@@ -214,6 +217,12 @@ func TestLimits(t *testing.T) {
 	if err := Decode(EncodeDatagram(&LogAnswer{Error: strings.Repeat("x", ErrorBytesMax+1)}), &LogAnswer{}); err == nil {
 		t.Error("a text beyond the limit was accepted")
 	}
+	if err := Decode(EncodeDatagram(&ModuleAnswer{Encoding: EncodingPatch + 1}), &ModuleAnswer{}); err == nil {
+		t.Error("an unknown encoding was accepted")
+	}
+	if err := Decode(EncodeDatagram(&ModuleRequest{Holds: make([]string, ModuleHoldsMax+1)}), &ModuleRequest{}); err == nil {
+		t.Error("more held modules than the limit were accepted")
+	}
 	if err := Decode(append(EncodeDatagram(&StatusAck{Seq: 1}), 0), &StatusAck{}); err == nil {
 		t.Error("a message with bytes left over was accepted")
 	}
@@ -236,7 +245,8 @@ func FuzzDecode(f *testing.F) {
 		&Header{Kind: KindLogs}, &Register{Spec: []byte("{}")}, &Welcome{ServerName: "s1", Refusal: "no"},
 		&StatusBatch{Seq: 1, Full: true, Allocs: []AllocStatus{{Status: fleet.ClientRunning, Tasks: []TaskStatus{{Name: "main", ObservedTask: fleet.ObservedTask{
 			State: fleet.TaskRunning, Events: []fleet.CodedEvent{{Code: fleet.EventStarted, Time: 1, Args: []string{"x"}}}}}}}}},
-		&StatusAck{Seq: 300}, &ModuleRequest{Digest: "sha256:", Offset: 1}, &ModuleAnswer{Size: 1},
+		&StatusAck{Seq: 300}, &ModuleAnswer{Encoding: EncodingPatch, Base: "sha256:", Size: 9, Form: "sha256:", FormSize: 1},
+		&ModuleRequest{Digest: "sha256:", WholeOnly: true, Holds: []string{"sha256:"}, Begun: []ModuleBegun{{"sha256:", 7}}}, &ModuleFrom{Offset: 3},
 		&Desired{Full: true, Jobs: []JobSpec{{JSON: []byte("{}")}}, Allocs: []DesiredAlloc{{Group: "g", Stop: true}}, Forget: []fleet.UUID{{1}}},
 		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
 		&Facts{Seq: 2, Set: []Attribute{{"power.source", "battery"}}, Unset: []string{"tpm.version"}}, &FactsAck{Seq: 2},

@@ -64,6 +64,7 @@ type Server struct {
 	lead     *leader.Leader
 	sessions *session.Sessions
 	modules  *modules.Store
+	forms    *modules.Forms
 	enroll   *enroll.Service
 	api      *httpapi.API
 }
@@ -110,9 +111,12 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.modules = &modules.Store{Blobs: blobs, State: s.store, Log: plainLog{s.log}, Now: s.Now}
+	if s.forms, err = modules.OpenForms(filepath.Join(s.DataDir, "forms"), s.modules, s.Logger); err != nil {
+		return err
+	}
 	s.lead = leader.New(s.leaderConfig())
 	s.sessions = session.New(session.Config{
-		Store: s.store, Log: plainLog{s.log}, Liveness: s.lead, Modules: s.modules, ServerName: s.Name,
+		Store: s.store, Log: plainLog{s.log}, Liveness: s.lead, Modules: s.forms, ServerName: s.Name,
 		BeatEvery: s.BeatEvery, Now: s.Now, Logger: s.Logger,
 	})
 	if s.identity.ca != nil {
@@ -261,6 +265,9 @@ func (s *Server) close() error {
 	}
 	if s.endpoint != nil {
 		errs = append(errs, s.endpoint.Close())
+	}
+	if s.forms != nil {
+		errs = append(errs, s.forms.Close())
 	}
 	return errors.Join(errs...)
 }

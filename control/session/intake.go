@@ -3,9 +3,7 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -156,41 +154,4 @@ func statusWeight(a *wire.AllocStatus) int {
 		}
 	}
 	return n
-}
-
-// module answers one request for a module's bytes.
-func (k *session) module(st link.Stream, node fleet.UUID) error {
-	var req wire.ModuleRequest
-	if err := said(st, &req); err != nil {
-		return err
-	}
-	if !mayFetch(k.Store.View(), node, req.Digest) {
-		why := fmt.Errorf("module %s is named by no allocation of node %s", req.Digest, node)
-		k.refused(RefusedModule, why)
-		return wire.Write(st, &wire.ModuleAnswer{Error: why.Error()})
-	}
-	select {
-	case k.modules <- struct{}{}:
-		defer func() { <-k.modules }()
-	default:
-		return wire.Write(st, &wire.ModuleAnswer{Error: fmt.Sprintf("the server is sending %d modules; try again later", ModulesPerServer)})
-	}
-	f, size, err := k.Modules.Open(req.Digest)
-	if err != nil {
-		return wire.Write(st, &wire.ModuleAnswer{Error: err.Error()})
-	}
-	defer f.Close()
-	if req.Offset > uint64(size) {
-		return wire.Write(st, &wire.ModuleAnswer{Error: fmt.Sprintf("offset %d is beyond the module's %d bytes", req.Offset, size)})
-	}
-	if _, err := f.Seek(int64(req.Offset), io.SeekStart); err != nil {
-		return errors.Join(err, wire.Write(st, &wire.ModuleAnswer{Error: "the module cannot be read here"}))
-	}
-	if err := wire.Write(st, &wire.ModuleAnswer{Size: uint64(size)}); err != nil {
-		return err
-	}
-	if _, err := io.Copy(st, f); err != nil {
-		return err
-	}
-	return st.CloseWrite()
 }

@@ -151,7 +151,7 @@ func (k *session) serve(ctx context.Context, st link.Stream, h wire.Header) erro
 	case wire.KindStatus:
 		return k.status(ctx, st, h.Node)
 	case wire.KindModule:
-		return k.module(st, h.Node)
+		return k.module(ctx, st, h.Node)
 	case wire.KindFacts:
 		return k.facts(ctx, st, h.Node)
 	}

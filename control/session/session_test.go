@@ -52,12 +52,13 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-func (s shelf) Open(digest string) (io.ReadSeekCloser, int64, error) {
-	b, ok := s[digest]
+func (s shelf) Form(_ context.Context, req *wire.ModuleRequest) (wire.ModuleAnswer, io.ReadSeekCloser, error) {
+	b, ok := s[req.Digest]
 	if !ok {
-		return nil, 0, errors.New("no such module")
+		return wire.ModuleAnswer{}, nil, errors.New("no such module")
 	}
-	return nopCloser{bytes.NewReader(b)}, int64(len(b)), nil
+	a := wire.ModuleAnswer{Encoding: wire.EncodingWhole, Size: uint64(len(b)), Form: req.Digest, FormSize: uint64(len(b))}
+	return a, nopCloser{bytes.NewReader(b)}, nil
 }
 
 // region is a real server side over QUIC on loopback.
@@ -372,13 +373,14 @@ func TestModuleFromAnOffset(t *testing.T) {
 	r.placeModule(t, d.id, fleet.UUID{42}, "c", missing)
 	for _, tc := range []struct {
 		req  wire.ModuleRequest
+		from uint64
 		body string
 		fail string
 	}{
-		{wire.ModuleRequest{Digest: moduleA}, "0123456789", ""},
-		{wire.ModuleRequest{Digest: moduleA, Offset: 7}, "789", ""},
-		{wire.ModuleRequest{Digest: moduleA, Offset: 11}, "", "beyond"},
-		{wire.ModuleRequest{Digest: missing}, "", "no such module"},
+		{wire.ModuleRequest{Digest: moduleA}, 0, "0123456789", ""},
+		{wire.ModuleRequest{Digest: moduleA}, 7, "789", ""},
+		{wire.ModuleRequest{Digest: moduleA}, 10, "", ""},
+		{wire.ModuleRequest{Digest: missing}, 0, "", "no such module"},
 	} {
 		st := d.open(wire.KindModule)
 		d.send(st, &tc.req)
@@ -388,9 +390,27 @@ func TestModuleFromAnOffset(t *testing.T) {
 			t.Errorf("%+v: %q", tc.req, a.Error)
 			continue
 		}
+		if a.Error != "" {
+			continue
+		}
+		d.send(st, &wire.ModuleFrom{Offset: tc.from})
 		if b, err := io.ReadAll(st); err != nil || string(b) != tc.body {
 			t.Errorf("%+v: %q, %v", tc.req, b, err)
 		}
+	}
+}
+
+func TestAnOffsetBeyondTheFormIsRefused(t *testing.T) {
+	r := newRegion(t)
+	d := r.node(t, fleet.UUID{7})
+	d.register(wire.Register{})
+	r.placeModule(t, d.id, fleet.UUID{41}, "a", moduleA)
+	st := d.open(wire.KindModule)
+	d.send(st, &wire.ModuleRequest{Digest: moduleA})
+	d.read(st, &wire.ModuleAnswer{})
+	d.send(st, &wire.ModuleFrom{Offset: 11})
+	if b, err := io.ReadAll(st); len(b) > 0 || err == nil {
+		t.Errorf("%d bytes came: %v", len(b), err)
 	}
 }
 

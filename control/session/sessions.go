@@ -25,6 +25,7 @@ const (
 	StreamsPerLink   = 64               // handled at once
 	ModulesPerServer = 64               // sent at once
 	FactsEvery       = 5 * time.Second  // between two commits of one device's facts: faster ones wait on their stream
+	FromTimeout      = time.Minute      // for a device to read back what it has of a form
 )
 
 // Log commits commands.
@@ -39,9 +40,9 @@ type Liveness interface {
 	LinkDown(node fleet.UUID, reason string)
 }
 
-// Modules gives the bytes of what the region holds.
+// Modules gives the bytes of what the region holds, in the form that suits the device.
 type Modules interface {
-	Open(digest string) (io.ReadSeekCloser, int64, error)
+	Form(ctx context.Context, req *wire.ModuleRequest) (wire.ModuleAnswer, io.ReadSeekCloser, error)
 }
 
 // Config is what sessions need of their server.

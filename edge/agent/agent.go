@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -134,7 +133,7 @@ func (a *Agent) wire(state device.State) {
 	a.runner = runner.New(runner.Options{
 		DataDir: a.cfg.DataDir, State: state, Store: accounted{a.db, a.meter},
 		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
-		Modules: artifact.New(a.cfg.Blobs, region{a}, nil),
+		Modules: artifact.New(a.cfg.Blobs, region{a}, nil, a.cfg.Log),
 		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
 		Node:   a.Node,
 		Region: a.cfg.Identity.Region, StopTasksOnExit: a.cfg.StopTasksOnExit, Log: a.cfg.Log,
@@ -160,9 +159,13 @@ func (s accounted) Save(p device.Persist) error {
 // region lets the cache fetch over whatever link there is.
 type region struct{ agent *Agent }
 
-// Module opens a module at the region.
-func (r region) Module(ctx context.Context, digest string, offset uint64) (uint64, io.ReadCloser, error) {
-	return r.agent.session.Module(ctx, digest, offset)
+// Module asks the region for a module.
+func (r region) Module(ctx context.Context, req *wire.ModuleRequest) (artifact.Transfer, error) {
+	t, err := r.agent.session.Module(ctx, req)
+	if err != nil {
+		return nil, err // and not an interface around a nil
+	}
+	return t, nil
 }
 
 // clocked is the runner, with an eye on what servers say about the time.

@@ -1,11 +1,13 @@
 // Package artifact brings modules to a device: from its region, over the link, or from an https URL.
 //
-// The one idea: a module is named by its digest, so it does not matter where it came from or in how many pieces; the blob store
-// checks the whole before anybody can use it.
+// The one idea: a module is named by its digest, so it does not matter where it came from, in how many pieces, or coded against
+// what; the blob store checks the whole before anybody can use it.
 //
 // Invariants:
 //   - One download per digest at a time; who asks meanwhile waits for it.
-//   - What was received stays on disk over a lost link or a restart, and the next try goes on from there.
+//   - What was received stays on disk over a lost link or a restart, and the next try goes on from there. A coded form is kept
+//     under its own digest, so an offset in it can never be taken for one in another form.
+//   - A coded form that does not give the module is dropped, and the module is asked for whole.
 //   - A download that stalls is given up, and nothing longer than fleet.ModuleBytesMax is received.
 //   - There are no files other than those of the blob store.
 //
@@ -17,12 +19,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/drivers/config"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/blob"
 )
 
@@ -32,9 +36,17 @@ const (
 	RedirectsMax = 5
 )
 
-// Region opens a module at the region; *session.Session is one.
+// Region offers modules; *session.Session is behind it.
 type Region interface {
-	Module(ctx context.Context, digest string, offset uint64) (size uint64, body io.ReadCloser, err error)
+	Module(ctx context.Context, req *wire.ModuleRequest) (Transfer, error)
+}
+
+// Transfer is one module that was offered, in one form. Close gives up what was not read.
+type Transfer interface {
+	Answer() wire.ModuleAnswer
+	// From asks for the form's bytes from an offset on; Read gives them.
+	From(offset uint64) error
+	io.ReadCloser
 }
 
 // Cache is a device's modules.
@@ -42,14 +54,16 @@ type Cache struct {
 	store  *blob.Store
 	region Region
 	http   *http.Client
+	log    *slog.Logger
 
-	mu      sync.Mutex
-	flights map[string]chan struct{} // closed when the download ends
-	sizes   map[string]int64         // announced, of downloads that did not end well
+	mu        sync.Mutex
+	flights   map[string]chan struct{} // closed when the download ends
+	sizes     map[string]int64         // announced, of downloads from URLs that did not end well
+	wholeOnly map[string]bool          // modules whose coded form has failed
 }
 
 // New returns a cache over a store, which others may share. client nil is one with sensible timeouts.
-func New(store *blob.Store, region Region, client *http.Client) *Cache {
+func New(store *blob.Store, region Region, client *http.Client, log *slog.Logger) *Cache {
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2,
@@ -66,7 +80,10 @@ func New(store *blob.Store, region Region, client *http.Client) *Cache {
 		}
 		return nil
 	}
-	return &Cache{store: store, region: region, http: &c, flights: map[string]chan struct{}{}, sizes: map[string]int64{}}
+	return &Cache{
+		store: store, region: region, http: &c, log: log,
+		flights: map[string]chan struct{}{}, sizes: map[string]int64{}, wholeOnly: map[string]bool{},
+	}
 }
 
 // Path is a module's file, if it is here. Whoever uses it must have pinned it.
@@ -96,8 +113,8 @@ func (c *Cache) Pin(digests []string) {
 	c.store.Pin(set)
 }
 
-// Fetch brings a module here; nil if it is here already.
-func (c *Cache) Fetch(ctx context.Context, ref config.ModuleRef) error {
+// Fetch brings a module here; nil if it is here already. bases are modules that it is likely to resemble, likeliest first.
+func (c *Cache) Fetch(ctx context.Context, ref config.ModuleRef, bases []string) error {
 	d, err := blob.Parse(ref.Digest)
 	if err != nil {
 		return &permanent{err}
@@ -109,7 +126,7 @@ func (c *Cache) Fetch(ctx context.Context, ref config.ModuleRef) error {
 			flight = make(chan struct{})
 			c.flights[ref.Digest] = flight
 			c.mu.Unlock()
-			return c.fly(ctx, d, ref, flight)
+			return c.fly(ctx, d, ref, bases, flight)
 		}
 		c.mu.Unlock()
 		select {
@@ -121,7 +138,7 @@ func (c *Cache) Fetch(ctx context.Context, ref config.ModuleRef) error {
 	return nil
 }
 
-func (c *Cache) fly(ctx context.Context, d blob.Digest, ref config.ModuleRef, flight chan struct{}) error {
+func (c *Cache) fly(ctx context.Context, d blob.Digest, ref config.ModuleRef, bases []string, flight chan struct{}) error {
 	defer func() {
 		c.mu.Lock()
 		delete(c.flights, ref.Digest)
@@ -131,11 +148,10 @@ func (c *Cache) fly(ctx context.Context, d blob.Digest, ref config.ModuleRef, fl
 	if c.store.Has(d) {
 		return nil // it came between the look and the flight
 	}
-	open := func(ctx context.Context, offset int64) (source, error) { return c.openRegion(ctx, d, offset) }
 	if ref.Kind == config.ModuleURL {
-		open = func(ctx context.Context, offset int64) (source, error) { return c.openURL(ctx, ref.URL, offset) }
+		return c.download(ctx, d, func(ctx context.Context, offset int64) (source, error) { return c.openURL(ctx, ref.URL, offset) })
 	}
-	return c.download(ctx, d, open)
+	return c.fromRegion(ctx, d, bases)
 }
 
 // permanent is an error that another try would repeat.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/drivers/config"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/blob"
 )
 
@@ -28,28 +30,55 @@ type region struct {
 	module  []byte
 	size    uint64 // announced
 	piece   int
-	opened  []uint64
+	opened  []uint64 // offsets asked for
+	asked   []wire.ModuleRequest
 	stalled bool
 	refusal error
+	forms   func(req *wire.ModuleRequest) (wire.ModuleAnswer, []byte) // nil: whole
 }
 
-func (r *region) Module(ctx context.Context, _ string, offset uint64) (uint64, io.ReadCloser, error) {
+func (r *region) Module(ctx context.Context, req *wire.ModuleRequest) (Transfer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, *req)
+	if r.refusal != nil {
+		return nil, r.refusal
+	}
+	t := &transfer{region: r, ctx: ctx, form: r.module, answer: wire.ModuleAnswer{
+		Encoding: wire.EncodingWhole, Size: r.size, Form: req.Digest, FormSize: r.size,
+	}}
+	if r.forms != nil {
+		t.answer, t.form = r.forms(req)
+	}
+	return t, nil
+}
+
+type transfer struct {
+	io.Reader
+	region *region
+	ctx    context.Context
+	answer wire.ModuleAnswer
+	form   []byte
+}
+
+func (t *transfer) Answer() wire.ModuleAnswer { return t.answer }
+func (t *transfer) Close() error              { return nil }
+
+func (t *transfer) From(offset uint64) error {
+	r := t.region
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.opened = append(r.opened, offset)
-	if r.refusal != nil {
-		return 0, nil, r.refusal
-	}
-	rest := r.module[offset:]
+	rest := t.form[offset:]
 	end := error(io.ErrUnexpectedEOF)
 	if len(rest) <= r.piece {
 		end = io.EOF
 	}
-	body := io.MultiReader(bytes.NewReader(rest[:min(r.piece, len(rest))]), ending{end})
+	t.Reader = io.MultiReader(bytes.NewReader(rest[:min(r.piece, len(rest))]), ending{end})
 	if r.stalled {
-		body = io.MultiReader(bytes.NewReader(rest[:min(r.piece, len(rest))]), stall{ctx})
+		t.Reader = io.MultiReader(bytes.NewReader(rest[:min(r.piece, len(rest))]), stall{t.ctx})
 	}
-	return r.size, io.NopCloser(body), nil
+	return nil
 }
 
 type ending struct{ err error }
@@ -65,6 +94,10 @@ func (s stall) Read([]byte) (int, error) {
 
 func ref(b []byte) config.ModuleRef {
 	return config.ModuleRef{Kind: config.ModuleDigest, Digest: string(blob.DigestBytes(b))}
+}
+
+func newCache(s *blob.Store, r Region, client *http.Client) *Cache {
+	return New(s, r, client, slog.New(slog.DiscardHandler))
 }
 
 type fataler interface {
@@ -107,9 +140,9 @@ func TestResume(t *testing.T) {
 		dir := fmt.Sprintf("%s/%d", root, n)
 		module := rapid.SliceOfN(rapid.Byte(), 0, 4000).Draw(t, "module")
 		r := &region{module: module, size: uint64(len(module)), piece: rapid.IntRange(500, 5000).Draw(t, "piece")}
-		c := New(open(t, dir), r, nil)
+		c := newCache(open(t, dir), r, nil)
 		for try := 0; ; try++ {
-			err := c.Fetch(context.Background(), ref(module))
+			err := c.Fetch(context.Background(), ref(module), nil)
 			if err == nil {
 				break
 			}
@@ -117,12 +150,12 @@ func TestResume(t *testing.T) {
 				t.Fatalf("try %d: %v", try, err)
 			}
 			if rapid.Bool().Draw(t, "restart") {
-				c = New(open(t, dir), r, nil)
+				c = newCache(open(t, dir), r, nil)
 			}
 		}
 		check(t, c, module)
 		before := len(r.opened)
-		if err := c.Fetch(context.Background(), ref(module)); err != nil || len(r.opened) != before {
+		if err := c.Fetch(context.Background(), ref(module), nil); err != nil || len(r.opened) != before {
 			t.Fatalf("a module that is here was fetched again: %v", err)
 		}
 	})
@@ -141,8 +174,8 @@ func TestRegionFaults(t *testing.T) {
 		"not there":         {&region{refusal: errors.New("the region: no such module")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cache := New(open(t, t.TempDir()), c.region, nil)
-			err := cache.Fetch(t.Context(), ref(module))
+			cache := newCache(open(t, t.TempDir()), c.region, nil)
+			err := cache.Fetch(t.Context(), ref(module), nil)
 			if err == nil || isPermanent(err) != c.permanent {
 				t.Fatalf("got %v, permanent %v", err, isPermanent(err))
 			}
@@ -152,7 +185,7 @@ func TestRegionFaults(t *testing.T) {
 			good := &region{module: module, size: 6, piece: 99}
 			cache.region = good
 			for range 2 { // the first may find out that what was remembered of the other is wrong
-				err = cache.Fetch(t.Context(), ref(module))
+				err = cache.Fetch(t.Context(), ref(module), nil)
 			}
 			if err != nil {
 				t.Fatalf("and never again: %v", err)
@@ -165,7 +198,7 @@ func TestStallIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &region{module: []byte("module"), size: 6, piece: 2, stalled: true}
 		begun := time.Now()
-		err := New(open(t, t.TempDir()), r, nil).Fetch(t.Context(), ref(r.module))
+		err := newCache(open(t, t.TempDir()), r, nil).Fetch(t.Context(), ref(r.module), nil)
 		if err == nil || !strings.Contains(err.Error(), "nothing came") || time.Since(begun) != StallMax {
 			t.Fatalf("after %s: %v", time.Since(begun), err)
 		}
@@ -174,11 +207,11 @@ func TestStallIsGivenUp(t *testing.T) {
 
 func TestOneDownloadPerDigest(t *testing.T) {
 	r := &region{module: []byte("module"), size: 6, piece: 99}
-	c := New(open(t, t.TempDir()), r, nil)
+	c := newCache(open(t, t.TempDir()), r, nil)
 	var wg sync.WaitGroup
 	errs := make(chan error, 20)
 	for range cap(errs) {
-		wg.Go(func() { errs <- c.Fetch(t.Context(), ref(r.module)) })
+		wg.Go(func() { errs <- c.Fetch(t.Context(), ref(r.module), nil) })
 	}
 	wg.Wait()
 	for range cap(errs) {
@@ -212,11 +245,11 @@ func TestURL(t *testing.T) {
 		}
 		http.ServeContent(w, q, "m.wasm", time.Time{}, bytes.NewReader(module))
 	})
-	c := New(open(t, t.TempDir()), nil, s.Client())
-	if err := c.Fetch(t.Context(), refTo(module)); err == nil || isPermanent(err) {
+	c := newCache(open(t, t.TempDir()), nil, s.Client())
+	if err := c.Fetch(t.Context(), refTo(module), nil); err == nil || isPermanent(err) {
 		t.Fatalf("a broken download: %v", err)
 	}
-	if err := c.Fetch(t.Context(), refTo(module)); err != nil {
+	if err := c.Fetch(t.Context(), refTo(module), nil); err != nil {
 		t.Fatal(err)
 	}
 	check(t, c, module)
@@ -241,8 +274,8 @@ func TestURLFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, refTo := site(t, c.serve)
-			cache := New(open(t, t.TempDir()), nil, s.Client())
-			if err := cache.Fetch(t.Context(), refTo(module)); err == nil || isPermanent(err) != c.permanent {
+			cache := newCache(open(t, t.TempDir()), nil, s.Client())
+			if err := cache.Fetch(t.Context(), refTo(module), nil); err == nil || isPermanent(err) != c.permanent {
 				t.Fatalf("got %v, permanent %v", err, isPermanent(err))
 			}
 		})
@@ -255,8 +288,8 @@ func TestURLOfUntoldSize(t *testing.T) {
 		w.(http.Flusher).Flush()
 		_, _ = w.Write(module)
 	})
-	c := New(open(t, t.TempDir()), nil, s.Client())
-	if err := c.Fetch(t.Context(), refTo(module)); err != nil {
+	c := newCache(open(t, t.TempDir()), nil, s.Client())
+	if err := c.Fetch(t.Context(), refTo(module), nil); err != nil {
 		t.Fatal(err)
 	}
 	check(t, c, module)

@@ -156,17 +156,6 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *Cache) openRegion(ctx context.Context, d blob.Digest, offset int64) (source, error) {
-	size, body, err := c.region.Module(ctx, string(d), uint64(offset))
-	if err != nil {
-		return source{}, err
-	}
-	if size > fleet.ModuleBytesMax {
-		return source{}, errors.Join(tooLong(int64(min(size, 1<<62))), body.Close())
-	}
-	return source{body: body, size: int64(size), offset: offset}, nil
-}
-
 func (c *Cache) openURL(ctx context.Context, url string, offset int64) (source, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -36,11 +36,14 @@ type RefuseDesired struct{ Reason string }
 // RefuseLink answers LinkUp: this server is not obeyed.
 type RefuseLink struct{ Reason string }
 
-// PinModules says what the cache must keep; everything else may be evicted. The digests are sorted.
+// PinModules says what the cache must keep; everything else may be evicted. The digests are sorted, and need not be there.
 type PinModules struct{ Digests []string }
 
 // FetchModule brings a module into the cache and answers ModuleReady or ModuleFailed, also when it is there already.
-type FetchModule struct{ Ref config.ModuleRef }
+type FetchModule struct {
+	Ref   config.ModuleRef
+	Bases []string // digests of what ran here for the same task, newest version first: the module is likely to resemble them
+}
 
 // Instance names one attempt of a task for the driver.
 type Instance struct {

@@ -126,6 +126,7 @@ func (d *Device) release(e *entry) {
 		}
 	}
 	e.job, e.group = nil, nil
+	d.out.pins = true // it may have been what a newer version would fall back to
 }
 
 // unsavedJob forgets a job that was to be written and reports whether there was one.

@@ -18,6 +18,8 @@ const (
 	// FetchRetryMin and FetchRetryMax bound the doubling pause between tries to fetch a module.
 	FetchRetryMin = time.Second
 	FetchRetryMax = time.Minute
+	// BasesMax is how many modules a fetch names as likely bases of a patch.
+	BasesMax = 8
 	// DeadAllocsMax is how many ended allocations keep their files, for their logs.
 	DeadAllocsMax = 50
 	// TombstonesMax is how many ended allocations without files are remembered, so that they are not started again.

@@ -72,8 +72,6 @@ func (d *Device) unpinRest() {
 	}
 }
 
-func (d *Device) pinned() []string { return slices.Sorted(maps.Keys(d.modules)) }
-
 // prepare brings a task's modules to the device, or starts it if they are there.
 func (d *Device) prepare(e *entry, t *task.Task) {
 	if t.Phase() != task.Preparing {
@@ -114,7 +112,7 @@ func (d *Device) fetch(m *module) {
 		return
 	}
 	m.fetching = true
-	d.out.fetch = append(d.out.fetch, FetchModule{Ref: m.ref})
+	d.out.fetch = append(d.out.fetch, FetchModule{Ref: m.ref, Bases: d.bases(m)})
 }
 
 func (d *Device) moduleReady(digest string) {
@@ -177,7 +175,7 @@ func (d *Device) retryFetch(digest string) {
 
 // fetchAll tries everything that is missing at once, because the link came back.
 func (d *Device) fetchAll() {
-	for _, digest := range d.pinned() {
+	for _, digest := range slices.Sorted(maps.Keys(d.modules)) {
 		if m := d.modules[digest]; !m.ready && len(m.waiters) > 0 {
 			m.retryAt, m.tries = time.Time{}, 0
 			d.fetch(m)

@@ -31,7 +31,7 @@ func TestDeviceProperty(t *testing.T) {
 func randomStep(rt *rapid.T, w *world) {
 	switch rapid.SampledFrom([]string{
 		"answer", "answer", "answer", "answer", "fail", "exit", "exit", "time", "time", "place", "place", "stop", "update",
-		"forget", "full", "orphan", "older", "foreign", "linkdown", "linkup", "commit", "commit", "lostack", "crash", "power",
+		"forget", "replace", "replace", "evict", "full", "orphan", "older", "foreign", "linkdown", "linkup", "commit", "commit", "lostack", "crash", "power",
 	}).Draw(rt, "what") {
 	case "answer":
 		if n := len(w.pending); n > 0 {
@@ -69,10 +69,19 @@ func randomStep(rt *rapid.T, w *world) {
 			old := w.desired[id].Job
 			next := old
 			next.Version++
-			w.jobs[next] = w.jobs[old]
+			w.jobs[next], w.modules[next] = w.jobs[old], w.modules[old]
 			w.desired[id].Job = next
 			w.push(false, nil, id)
 		}
+	case "replace": // a new version stops one and places another, in one message
+		if id, ok := anyDesired(rt, w); ok && w.linkUp && !w.desired[id].Stop && len(w.desired) < 8 {
+			next := w.newest(w.desired[id].Job.ID) + 1
+			w.desired[id].Stop, w.desired[id].StopReason = true, "a new version replaces it"
+			w.stopped[id] = true
+			w.push(false, nil, w.place(w.job(string(w.desired[id].Job.ID), next, "service", 1)), id)
+		}
+	case "evict":
+		w.evict()
 	case "forget":
 		if id, ok := anyDesired(rt, w); ok && w.linkUp && fleet.ClientTerminal(w.known[id].Status) {
 			delete(w.desired, id)
@@ -113,6 +122,16 @@ func randomStep(rt *rapid.T, w *world) {
 	case "power":
 		w.powerLoss()
 	}
+}
+
+// newest is the highest version of a job that was ever registered.
+func (w *world) newest(job fleet.JobID) (v uint64) {
+	for key := range w.jobs {
+		if key.ID == job {
+			v = max(v, key.Version)
+		}
+	}
+	return v
 }
 
 // wanted says whether a job is in use: its shape must not change under its allocations.

@@ -27,6 +27,11 @@ var regionID = fleet.UUID{0xaa}
 
 const moduleDigest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+// moduleOf is the module of a job's version.
+func moduleOf(version uint64) string {
+	return "sha256:" + strings.Repeat(string(rune('a'+version%6)), 64)
+}
+
 // world is everything around one device, as simple as it can be: a disk, drivers, a cache and a region.
 type world struct {
 	t    tb
@@ -40,11 +45,13 @@ type world struct {
 	pending []device.Action // begun, unanswered
 	watched map[string]device.Instance
 	cache   map[string]bool
+	pinned  []string
 	wakeAt  time.Time
 
 	gen      wire.Generation
 	desired  map[fleet.UUID]*wire.DesiredAlloc
 	jobs     map[wire.JobKey][]byte
+	modules  map[wire.JobKey]string
 	known    map[fleet.UUID]wire.AllocStatus // committed in the region
 	stopped  map[fleet.UUID]bool             // the region ever said stop
 	linkUp   bool
@@ -65,7 +72,7 @@ func newPlanted(t tb, faults device.Planted) *world {
 	w := &world{
 		t: t, faults: faults, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), cache: map[string]bool{},
 		running: map[string]bool{}, ended: map[string]driver.Exit{}, gen: wire.Generation{Epoch: 1, N: 1},
-		desired: map[fleet.UUID]*wire.DesiredAlloc{}, jobs: map[wire.JobKey][]byte{}, known: map[fleet.UUID]wire.AllocStatus{},
+		desired: map[fleet.UUID]*wire.DesiredAlloc{}, jobs: map[wire.JobKey][]byte{}, modules: map[wire.JobKey]string{}, known: map[fleet.UUID]wire.AllocStatus{},
 		stopped: map[fleet.UUID]bool{}, terminal: map[fleet.UUID]bool{},
 	}
 	w.boot()
@@ -106,6 +113,44 @@ func (w *world) step(ev device.Event) {
 		}
 		w.terminal[v.ID] = fleet.ClientTerminal(v.Status)
 	}
+	w.checkPins()
+}
+
+// checkPins: what is wanted is kept, and so is the version before it.
+func (w *world) checkPins() {
+	w.t.Helper()
+	newest, before := map[fleet.JobID]uint64{}, map[fleet.JobID]uint64{}
+	allocs := w.dev.View().Allocs
+	must := func(v device.AllocView, version uint64) {
+		if d := w.modules[wire.JobKey{Namespace: v.Job.Namespace, ID: v.Job.ID, Version: version}]; !slices.Contains(w.pinned, d) {
+			w.t.Fatalf("version %d of job %s is not pinned while %s is here; pinned are %v", version, v.Job.ID, v.Job, w.pinned)
+		}
+	}
+	for _, v := range allocs {
+		if !w.terminal[v.ID] {
+			must(v, v.Job.Version)
+			newest[v.Job.ID] = max(newest[v.Job.ID], v.Job.Version)
+		}
+	}
+	for _, v := range allocs {
+		if n, live := newest[v.Job.ID]; live && !v.Cleared && len(v.Tasks) > 0 && v.Job.Version < n {
+			before[v.Job.ID] = max(before[v.Job.ID], v.Job.Version+1)
+		}
+	}
+	for _, v := range allocs {
+		if n := before[v.Job.ID]; n == v.Job.Version+1 && !v.Cleared && len(v.Tasks) > 0 {
+			must(v, v.Job.Version)
+		}
+	}
+}
+
+// evict drops all that is not pinned from the cache.
+func (w *world) evict() {
+	for digest := range w.cache {
+		if !slices.Contains(w.pinned, digest) {
+			delete(w.cache, digest)
+		}
+	}
 }
 
 func (w *world) act(a device.Action) {
@@ -141,7 +186,9 @@ func (w *world) act(a device.Action) {
 		w.pending = append(w.pending, a)
 	case device.RecoverTask, device.DestroyTask, device.FetchModule:
 		w.pending = append(w.pending, a)
-	case device.PinModules, device.RemoveAllocDir:
+	case device.PinModules:
+		w.pinned = a.Digests
+	case device.RemoveAllocDir:
 	}
 }
 
@@ -182,6 +229,11 @@ func (w *world) checkStart(a device.StartTask) {
 	w.t.Helper()
 	if w.terminal[a.Alloc] {
 		w.t.Fatalf("task %s of the ended allocation %s is started", a.Instance.Task, a.Alloc)
+	}
+	for _, digest := range a.Modules {
+		if !w.cache[digest] {
+			w.t.Fatalf("a task is started, and its module %s was evicted", digest)
+		}
 	}
 	rec := w.record(a.Alloc)
 	if rec == nil {
@@ -350,10 +402,10 @@ func (w *world) job(name string, version uint64, kind string, tasks int) wire.Jo
 	}
 	for i := range tasks {
 		g.Tasks = append(g.Tasks, fleet.Task{
-			Name: fmt.Sprintf("t%d", i), Driver: "wasm", Config: json.RawMessage(`{"module":"` + moduleDigest + `"}`),
+			Name: fmt.Sprintf("t%d", i), Driver: "wasm", Config: json.RawMessage(`{"module":"` + moduleOf(version) + `"}`),
 		})
 	}
-	w.jobs[key] = fleet.CanonicalBytes(j)
+	w.jobs[key], w.modules[key] = fleet.CanonicalBytes(j), moduleOf(version)
 	return key
 }
 

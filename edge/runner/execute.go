@@ -78,7 +78,7 @@ func (r *Runner) fetch(ctx context.Context, a device.FetchModule) {
 		return
 	}
 	begun := time.Now()
-	err := r.opts.Modules.Fetch(ctx, a.Ref)
+	err := r.opts.Modules.Fetch(ctx, a.Ref, a.Bases)
 	<-r.fetches
 	if err == nil {
 		r.opts.Log.Debug("module is here", "digest", a.Ref.Digest, "took", time.Since(begun))

@@ -33,8 +33,9 @@ type Store interface{ Save(device.Persist) error }
 
 // Modules is the device's cache of modules.
 type Modules interface {
-	// Fetch brings a module into the cache; nil if it is there. An error that says Permanent() true will not get better.
-	Fetch(ctx context.Context, ref config.ModuleRef) error
+	// Fetch brings a module into the cache; nil if it is there. An error that says Permanent() true will not get better. bases
+	// are modules that it is likely to resemble, likeliest first.
+	Fetch(ctx context.Context, ref config.ModuleRef, bases []string) error
 	// Path is the module's file.
 	Path(digest string) (string, bool)
 	// Pin replaces the set of modules that must not be evicted.

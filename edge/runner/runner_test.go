@@ -72,7 +72,7 @@ func (d *disk) refuse(yes bool) {
 // noModules is a cache for tasks that need none.
 type noModules struct{}
 
-func (noModules) Fetch(context.Context, config.ModuleRef) error {
+func (noModules) Fetch(context.Context, config.ModuleRef, []string) error {
 	return errors.New("there are no modules")
 }
 func (noModules) Path(string) (string, bool) { return "", false }

@@ -141,7 +141,10 @@ func TestBudgetSlowsLowClassesOnly(t *testing.T) {
 		}
 
 		go serveModule(t, r, l)
-		_, body, err := r.session.Module(t.Context(), "sha256:abc", 0)
+		body, err := r.session.Module(t.Context(), &wire.ModuleRequest{Digest: "sha256:abc"})
+		if err == nil {
+			err = body.From(0)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +172,10 @@ func TestUnderBudgetNothingWaits(t *testing.T) {
 		time.Sleep(time.Second) // packets take their time
 		go serveModule(t, r, l)
 		begun := time.Now()
-		_, body, err := r.session.Module(t.Context(), "sha256:abc", 0)
+		body, err := r.session.Module(t.Context(), &wire.ModuleRequest{Digest: "sha256:abc"})
+		if err == nil {
+			err = body.From(0)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +193,7 @@ func TestUnderBudgetNothingWaits(t *testing.T) {
 func serveModule(t *testing.T, r *rig, l link.Link) {
 	st, err := l.AcceptStream(t.Context())
 	if err == nil {
-		err = errors.Join(wire.Read(st, &wire.Header{}), wire.Read(st, &wire.ModuleRequest{}), wire.Write(st, &wire.ModuleAnswer{Size: 1000}))
+		err = errors.Join(wire.Read(st, &wire.Header{}), wire.Read(st, &wire.ModuleRequest{}), wire.Write(st, &wire.ModuleAnswer{Encoding: wire.EncodingWhole, Size: 1000, FormSize: 1000}), wire.Read(st, &wire.ModuleFrom{}))
 	}
 	if err == nil {
 		_, err = st.Write(make([]byte, 1000))

@@ -470,31 +470,36 @@ func TestModule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		defer r.stop()
-		if _, _, err := r.session.Module(t.Context(), "sha256:x", 0); !errors.Is(err, session.ErrNoLink) {
+		if _, err := r.session.Module(t.Context(), &wire.ModuleRequest{Digest: "sha256:x"}); !errors.Is(err, session.ErrNoLink) {
 			t.Errorf("without a link: %v", err)
 		}
 		l := r.serve(welcome())
 		time.Sleep(time.Second) // packets take their time
 		done := make(chan error, 1)
 		go func() {
-			size, body, err := r.session.Module(t.Context(), "sha256:x", 2)
+			x, err := r.session.Module(t.Context(), &wire.ModuleRequest{Digest: "sha256:x", Holds: []string{"sha256:w"}})
 			if err != nil {
 				done <- err
 				return
 			}
-			b, err := io.ReadAll(body)
-			if string(b) != "dule" || size != 6 {
-				err = fmt.Errorf("%d bytes announced, got %q: %w", size, b, err)
+			err = x.From(2)
+			b, readErr := io.ReadAll(x)
+			if string(b) != "dule" || x.Answer().FormSize != 6 {
+				err = fmt.Errorf("%+v announced, got %q: %w", x.Answer(), b, err)
 			}
-			done <- errors.Join(err, body.Close())
+			done <- errors.Join(err, readErr, x.Close())
 		}()
 		st, kind := r.stream(l)
 		var q wire.ModuleRequest
-		if err := wire.Read(st, &q); err != nil || kind != wire.KindModule || q.Offset != 2 {
+		if err := wire.Read(st, &q); err != nil || kind != wire.KindModule || len(q.Holds) != 1 {
 			t.Fatalf("asked %+v on a stream of kind %d: %v", q, kind, err)
 		}
-		if err := wire.Write(st, &wire.ModuleAnswer{Size: 6}); err != nil {
+		if err := wire.Write(st, &wire.ModuleAnswer{Encoding: wire.EncodingWhole, Size: 6, FormSize: 6}); err != nil {
 			t.Fatal(err)
+		}
+		var from wire.ModuleFrom
+		if err := wire.Read(st, &from); err != nil || from.Offset != 2 {
+			t.Fatalf("asked from %d: %v", from.Offset, err)
 		}
 		if _, err := io.WriteString(st, "dule"); err != nil {
 			t.Fatal(err)
@@ -503,7 +508,7 @@ func TestModule(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			_, _, err := r.session.Module(t.Context(), "sha256:y", 0)
+			_, err := r.session.Module(t.Context(), &wire.ModuleRequest{Digest: "sha256:y"})
 			done <- err
 		}()
 		st, _ = r.stream(l)

@@ -18,12 +18,14 @@
 package blob
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -126,6 +128,21 @@ func (s *Store) List() []Info {
 		e := at.Value.(*entry)
 		infos = append(infos, Info{Digest: e.digest, Size: e.size, Used: e.used, Pinned: s.pinned[e.digest]})
 	}
+	return infos
+}
+
+// Begun describes the partial blobs that nobody writes now, those written last first. Their size is what is here, not what was
+// announced.
+func (s *Store) Begun() []Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var infos []Info
+	for d, p := range s.partials {
+		if !p.busy {
+			infos = append(infos, Info{Digest: d, Size: p.reserved, Used: p.modified})
+		}
+	}
+	slices.SortFunc(infos, func(a, b Info) int { return cmp.Or(b.Used.Compare(a.Used), cmp.Compare(a.Digest, b.Digest)) })
 	return infos
 }
 

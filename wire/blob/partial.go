@@ -119,11 +119,8 @@ func (p *Partial) Commit() error {
 	if p.done {
 		return fs.ErrClosed
 	}
-	if p.offset < p.size {
-		return errors.Join(&SizeError{Digest: p.digest, Want: p.size, Got: p.offset}, p.Close())
-	}
-	if got := sum(p.hash); got != p.digest {
-		return errors.Join(&MismatchError{Want: p.digest, Got: got}, p.drop())
+	if err := p.complete(); err != nil {
+		return err
 	}
 	if err := seal(p.file); err != nil {
 		return errors.Join(err, p.drop())
@@ -137,6 +134,30 @@ func (p *Partial) Commit() error {
 		return errors.Join(err, p.drop())
 	}
 	p.done = true
+	return nil
+}
+
+// Check compares the content with its name without storing it as a blob: for what is only needed to make another blob of. It
+// returns a reader of all of it, which is good until Close or Abort. Content that is short or wrong is answered as by Commit, and
+// the Partial is closed then.
+func (p *Partial) Check() (io.Reader, error) {
+	if p.done {
+		return nil, fs.ErrClosed
+	}
+	if err := p.complete(); err != nil {
+		return nil, err
+	}
+	return io.NewSectionReader(p.file, 0, p.size), nil
+}
+
+// complete reports what is wrong with the content, and closes the Partial then.
+func (p *Partial) complete() error {
+	if p.offset < p.size {
+		return errors.Join(&SizeError{Digest: p.digest, Want: p.size, Got: p.offset}, p.Close())
+	}
+	if got := sum(p.hash); got != p.digest {
+		return errors.Join(&MismatchError{Want: p.digest, Got: got}, p.drop())
+	}
 	return nil
 }
 

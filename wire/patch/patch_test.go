@@ -1,0 +1,249 @@
+package patch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
+)
+
+// code is n bytes that look like a program: words of a small vocabulary with noise between them, the same for the same seed.
+func code(seed uint64, n int) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	words := make([][]byte, 400)
+	for i := range words {
+		words[i] = make([]byte, 4+r.IntN(40))
+		for k := range words[i] {
+			words[i][k] = byte(r.Uint32())
+		}
+	}
+	out := make([]byte, 0, n+64)
+	for len(out) < n {
+		out = append(append(out, words[r.IntN(len(words))]...), byte(r.Uint32()), byte(r.Uint32()))
+	}
+	return out[:n]
+}
+
+// encode makes a form; a nil base compresses.
+func encode(t testing.TB, base, module []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	err := Compress(t.Context(), &out, bytes.NewReader(module), int64(len(module)))
+	if base != nil {
+		out.Reset()
+		err = Encode(t.Context(), &out, bytes.NewReader(base), int64(len(base)), bytes.NewReader(module), int64(len(module)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func decode(form, base []byte, size int) ([]byte, error) {
+	var at io.ReaderAt
+	if base != nil {
+		at = bytes.NewReader(base)
+	}
+	r, err := NewReader(bytes.NewReader(form), int64(size), at, int64(len(base)))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+func TestForms(t *testing.T) {
+	long := code(1, 5<<20)
+	inserted := slices.Insert(slices.Clone(long), 3<<20, code(2, 300<<10)...)
+	swapped := append(slices.Clone(long[3<<20:]), long[:3<<20]...)
+	for _, c := range []struct {
+		name         string
+		base, module []byte
+		most         int // bytes of the form
+	}{
+		{"compressed", nil, long, len(long)*3/4 + 100},
+		{"compressed, one byte", nil, long[:1], 40},
+		{"noise does not grow", nil, noise(5 << 20), 5<<20 + 3*FrameBytesMax/1000},
+		{"the same", long, long, 4000},
+		{"a whole segment exactly", long, long[:SegmentBytes], 1000},
+		{"a byte in the middle", long, append(append(slices.Clone(long[:3<<20]), 'x'), long[3<<20:]...), 4000},
+		{"a part inserted", long, inserted, 240 << 10},
+		{"halves swapped: beyond what a piece reaches from its place", long, swapped, 8000},
+		{"cut short", long, long[2<<20 : 4<<20], 4000},
+		{"grown from nearly nothing", long[:100], long[:SegmentBytes], SegmentBytes},
+		{"of something else", noise(3 << 20), long[:300000], 300000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			form := encode(t, c.base, c.module)
+			if len(form) > c.most {
+				t.Errorf("%d bytes became %d; want at most %d", len(c.module), len(form), c.most)
+			}
+			got, err := decode(form, c.base, len(c.module))
+			if err != nil || !bytes.Equal(got, c.module) {
+				t.Fatalf("decoded %d of %d bytes: %v", len(got), len(c.module), err)
+			}
+			if len(c.module) > 1<<20 && c.name != "a part inserted" {
+				return // slow, and one of each kind is enough
+			}
+			if again := encode(t, c.base, c.module); !bytes.Equal(again, form) {
+				t.Error("the same module gave other bytes")
+			}
+		})
+	}
+}
+
+func noise(n int) []byte {
+	r := rand.NewChaCha8([32]byte{7})
+	b := make([]byte, n)
+	_, _ = r.Read(b)
+	return b
+}
+
+// TestRoundTrip edits a base at random and asks for the result back, read in odd pieces.
+func TestRoundTrip(t *testing.T) {
+	text := code(3, 200_000)
+	rapid.Check(t, func(rt *rapid.T) {
+		base := text[:rapid.IntRange(1, len(text)).Draw(rt, "base")]
+		module := slices.Clone(base)
+		for range rapid.IntRange(0, 8).Draw(rt, "edits") {
+			at := rapid.IntRange(0, len(module)-1).Draw(rt, "at")
+			switch rapid.IntRange(0, 2).Draw(rt, "edit") {
+			case 0:
+				module[at]++
+			case 1:
+				module = slices.Insert(module, at, rapid.SliceOfN(rapid.Byte(), 1, 50).Draw(rt, "new")...)
+			case 2:
+				module = slices.Delete(module, at, min(len(module)-1, at+5000))
+			}
+			if len(module) == 0 {
+				module = []byte{1}
+			}
+		}
+		if rapid.Bool().Draw(rt, "compressed") {
+			base = nil
+		}
+		var at io.ReaderAt
+		if base != nil {
+			at = bytes.NewReader(base)
+		}
+		form := encode(t, base, module)
+		r, err := NewReader(iotest.HalfReader(bytes.NewReader(form)), int64(len(module)), at, int64(len(base)))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if got, err := io.ReadAll(iotest.OneByteReader(r)); err != nil || !bytes.Equal(got, module) {
+			rt.Fatalf("%d bytes came back of %d: %v", len(got), len(module), err)
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	base, module := code(4, 50_000), code(4, 60_000)
+	patch, compressed := encode(t, base, module), encode(t, nil, module)
+	for name, c := range map[string]struct {
+		form, base []byte
+		size       int
+	}{
+		"nothing":                 {nil, nil, len(module)},
+		"another format":          {[]byte("\x00asm\x01\x00\x00\x00...."), nil, len(module)},
+		"no base for a patch":     {patch, nil, len(module)},
+		"a base for compressed":   {compressed, base, len(module)},
+		"another base's size":     {patch, base[1:], len(module)},
+		"another size":            {patch, base, len(module) - 1},
+		"bytes after the end":     {append(slices.Clone(patch), 0), base, len(module)},
+		"no size":                 {compressed, nil, 0},
+		"more than a module":      {compressed, nil, SizeMax + 1},
+		"a piece beyond the base": {append(append([]byte(magic), formPatch, 1, 3), 0x7f), []byte("abc"), 1},
+		"a frame beyond its max":  {append([]byte(magic), formCompressed, 1, 0xff, 0xff, 0xff, 0x7f), nil, 1},
+		"numbers without end":     {append([]byte(magic), bytes.Repeat([]byte{0xff}, 40)...), nil, 1},
+	} {
+		if got, err := decode(c.form, c.base, c.size); !isForm(err) {
+			t.Errorf("%s: got %d bytes and %v", name, len(got), err)
+		}
+	}
+	for n := range len(compressed) {
+		if _, err := decode(compressed[:n], nil, len(module)); !isForm(err) {
+			t.Fatalf("cut at %d of %d: %v", n, len(compressed), err)
+		}
+	}
+}
+
+func isForm(err error) bool {
+	_, ok := errors.AsType[*FormError](err)
+	return ok
+}
+
+// TestErrorsBelow: what the files say comes through, and an end that is asked for is one.
+func TestErrorsBelow(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	module := code(5, 1000)
+	if err := Compress(t.Context(), io.Discard, iotest.ErrReader(broken), 10); !errors.Is(err, broken) {
+		t.Errorf("the module's: %v", err)
+	}
+	if err := Encode(t.Context(), io.Discard, failing{broken}, 10, bytes.NewReader(module), 10); !errors.Is(err, broken) {
+		t.Errorf("the base's: %v", err)
+	}
+	form := encode(t, module, module)
+	r, err := NewReader(bytes.NewReader(form), 1000, failing{broken}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); !errors.Is(err, broken) {
+		t.Errorf("the base's, decoding: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Compress(ended, io.Discard, bytes.NewReader(module), 1000); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+	for _, size := range []int64{0, -1, SizeMax + 1} {
+		if Compress(t.Context(), io.Discard, bytes.NewReader(module), size) == nil ||
+			Encode(t.Context(), io.Discard, bytes.NewReader(module), size, bytes.NewReader(module), 10) == nil {
+			t.Errorf("a size of %d was accepted", size)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+
+// TestApplyMemory holds the promise about small devices: what a Reader allocates does not grow with the module.
+func TestApplyMemory(t *testing.T) {
+	module := code(6, 9<<20)
+	form := encode(t, module[:5<<20], module)
+	r, err := NewReader(bytes.NewReader(form), int64(len(module)), bytes.NewReader(module[:5<<20]), 5<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		t.Fatal(err)
+	}
+	if held := cap(r.room) + cap(r.frame) + cap(r.piece); held > ApplyMemoryBytes {
+		t.Errorf("buffers of %d bytes; %d were promised", held, ApplyMemoryBytes)
+	}
+}
+
+// FuzzDecode gives any bytes to the decoder, which must refuse or give exactly what was announced.
+func FuzzDecode(f *testing.F) {
+	base, module := code(7, 3000), code(7, 3500)
+	f.Add(encode(f, base, module), true, uint32(len(module)))
+	f.Add(encode(f, nil, module), false, uint32(len(module)))
+	f.Add(encode(f, nil, module[:1]), false, uint32(1))
+	f.Add([]byte(magic+"\x01\x01\x01\x00"), false, uint32(1))
+	f.Fuzz(func(t *testing.T, form []byte, patch bool, size uint32) {
+		var with []byte
+		if patch {
+			with = base
+		}
+		got, err := decode(form, with, int(size%(4<<20)))
+		if len(got) > int(size) || err == nil && len(got) != int(size%(4<<20)) {
+			t.Fatalf("%d bytes for a form of %d: %v", len(got), size, err)
+		}
+	})
+}
