@@ -68,7 +68,7 @@ func randomStep(rt *rapid.T, w *world) {
 		if id, ok := anyDesired(rt, w); ok && w.linkUp && !w.desired[id].Stop {
 			old := w.desired[id].Job
 			next := old
-			next.Version++
+			next.Version = w.newest(old.ID) + 1
 			w.jobs[next], w.modules[next] = w.jobs[old], w.modules[old]
 			w.desired[id].Job = next
 			w.push(false, nil, id)
