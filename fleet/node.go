@@ -73,6 +73,7 @@ type NodeBookkeeping struct {
 	RemoteAddr            string `json:",omitempty"`
 	CreateIndex           uint64
 	ModifyIndex           uint64
+	Identity              *NodeIdentity `json:",omitempty"`
 }
 
 // Spec returns a copy of n with only what the agent reports.
@@ -141,6 +142,7 @@ type NodeListStub struct {
 	NodeResources         *NodeResources `json:",omitempty"`
 	CreateIndex           uint64
 	ModifyIndex           uint64
+	Identity              *NodeIdentity `json:",omitempty"`
 }
 
 // Stub returns the short form of n.
@@ -150,5 +152,6 @@ func (n *Node) Stub() NodeListStub {
 		Version: n.Version, Status: n.Status, StatusDescription: n.StatusDescription, LinkState: n.LinkState,
 		SchedulingEligibility: n.SchedulingEligibility, Address: n.RemoteAddr, Drivers: n.Drivers,
 		NodeResources: &n.NodeResources, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
+		Identity: n.Identity,
 	}
 }

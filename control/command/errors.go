@@ -16,5 +16,7 @@ var (
 	ErrNoSuchInvite  = errors.New("no such invite")
 	ErrInviteUsed    = errors.New("the invite was used already; make a new one")
 	ErrInviteExpired = errors.New("the invite has expired; make a new one")
+	ErrRevoked       = errors.New("it was revoked for good; let the device join again with a new invite: dunlin node invite")
+	ErrUnknownKey    = errors.New("this key is not the one that the region knows for it; let the device join again: dunlin node invite")
 	ErrInvitesFull   = errors.New("too many open invites; wait until some expire")
 )

@@ -27,6 +27,13 @@ var (
 	someState = rapid.SampledFrom([]string{"pending", "running", "complete", "failed", "lost", "unknown"})
 )
 
+var somePeer = rapid.Custom(func(t *rapid.T) string {
+	if rapid.IntRange(0, 5).Draw(t, "gateway") == 0 {
+		return rapid.SampledFrom([]string{"gateway/sim", "operator/ann", "nobody"}).Draw(t, "other")
+	}
+	return fleet.PeerOfNode(someID.Draw(t, "node"))
+})
+
 var someEval = rapid.Custom(func(t *rapid.T) state.Eval {
 	e := state.Eval{
 		ID: someID.Draw(t, "eval"), Namespace: "default", Job: someJob.Draw(t, "job"), Type: "service",
@@ -145,10 +152,29 @@ var someCommands = map[byte]func(*rapid.T) Command{
 	codeInvitePut: func(t *rapid.T) Command {
 		return InvitePut{fleet.Invite{
 			TokenHash: rapid.SampledFrom([]string{"aa", "bb"}).Draw(t, "hash"), Name: someWord.Draw(t, "name"), ExpiresAt: someTime.Draw(t, "expires"),
+			Count: rapid.IntRange(0, 3).Draw(t, "count"), Pool: someWord.Draw(t, "pool"),
 		}, someTime.Draw(t, "at")}
 	},
 	codeInviteUse: func(t *rapid.T) Command {
 		return InviteUse{TokenHash: rapid.SampledFrom([]string{"aa", "bb"}).Draw(t, "hash"), Node: someID.Draw(t, "node"), At: someTime.Draw(t, "at")}
+	},
+	codeInviteRevoke: func(t *rapid.T) Command {
+		return InviteRevoke{TokenHash: rapid.SampledFrom([]string{"aa", "bb"}).Draw(t, "hash")}
+	},
+	codeIdentitySeen: func(t *rapid.T) Command {
+		return IdentitySeen{
+			Peer: somePeer.Draw(t, "peer"), KeyHash: rapid.SampledFrom([]string{"k1", "k2"}).Draw(t, "key"),
+			ExpiresAt: someTime.Draw(t, "expires"), Renewal: rapid.Bool().Draw(t, "renewal"), At: someTime.Draw(t, "at"),
+		}
+	},
+	codeIdentityStanding: func(t *rapid.T) Command {
+		return IdentityStanding{
+			Peer: somePeer.Draw(t, "peer"), Reason: someWord.Draw(t, "reason"), At: someTime.Draw(t, "at"), Seed: someSeed.Draw(t, "seed"),
+			Standing: rapid.SampledFrom([]string{fleet.StandingApproved, fleet.StandingQuarantined, fleet.StandingRevoked, "odd"}).Draw(t, "standing"),
+		}
+	},
+	codeIdentityClone: func(t *rapid.T) Command {
+		return IdentityClone{somePeer.Draw(t, "peer"), fleet.NodeClone{Addr: someWord.Draw(t, "addr"), Linked: someWord.Draw(t, "linked"), At: someTime.Draw(t, "at")}}
 	},
 }
 

@@ -23,6 +23,9 @@ func applyNodeRegister(x *state.Txn, index uint64, c NodeRegister) (NodeRegister
 	}
 	n := state.Node{ID: c.ID, Spec: spec, Link: fleet.LinkOnline, LinkSince: c.At, Addr: c.Addr, CapacityAt: index, RegisteredAt: c.At}
 	old := x.NodeByID(c.ID)
+	if x.Identity(fleet.PeerOfNode(c.ID)).Revoked() {
+		return NodeRegistered{}, fmt.Errorf("node %s: %w", c.ID, ErrRevoked)
+	}
 	if old != nil {
 		n = *old
 		n.Spec, n.Addr = spec, c.Addr
@@ -108,8 +111,8 @@ func applyNodeLinks(x *state.Txn, index uint64, c NodeLinks) (LinksChanged, erro
 	m, out := newMinter(x, index, c.At, c.Seed), LinksChanged{}
 	for _, l := range c.Changes {
 		old := x.NodeByID(l.Node)
-		if old.Link == l.Link && old.LinkReason == l.Reason {
-			continue
+		if old.Link == l.Link && old.LinkReason == l.Reason || old.Identity.Revoked() {
+			continue // a revoked node is lost, whatever its last beats say
 		}
 		out.Changed++
 		changeLink(m, old, l)

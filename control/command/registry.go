@@ -7,6 +7,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
 // applyRegionFound founds once. Later only the epoch may rise, and only for the
@@ -52,6 +53,9 @@ func applyInvitePut(x *state.Txn, _ uint64, c InvitePut) (InviteStored, error) {
 	if hash == "" || len(hash) > wordMax {
 		return InviteStored{}, fmt.Errorf("%w: an invite's token hash has %d bytes", ErrInvalid, len(hash))
 	}
+	if c.Invite.Count < 0 || c.Invite.Count > fleet.InviteCountMax {
+		return InviteStored{}, fmt.Errorf("%w: an invite for %d devices; at most %d", ErrInvalid, c.Invite.Count, fleet.InviteCountMax)
+	}
 	if _, ok := x.Invite(hash); ok {
 		return InviteStored{}, fmt.Errorf("invite: %w", ErrExists)
 	}
@@ -86,12 +90,35 @@ func applyInviteUse(x *state.Txn, _ uint64, c InviteUse) (fleet.Invite, error) {
 		return fleet.Invite{}, ErrNoSuchInvite
 	case i.UsedBy == node:
 		return i, nil
-	case i.UsedBy != "":
+	case i.Left() == 0:
 		return fleet.Invite{}, ErrInviteUsed
 	case i.ExpiresAt <= c.At:
 		return fleet.Invite{}, ErrInviteExpired
 	}
+	i.Uses = max(1, i.Count) - i.Left() + 1
 	i.UsedBy, i.UsedAt = node, c.At
 	x.PutInvite(i)
+	return i, nil
+}
+
+// InviteRevoke takes an invite back.
+type InviteRevoke struct{ TokenHash string }
+
+func (InviteRevoke) code() byte { return codeInviteRevoke }
+
+func (c InviteRevoke) append(b []byte) []byte { return codec.AppendString(b, c.TokenHash) }
+
+func readInviteRevoke(r *codec.Reader) InviteRevoke {
+	return InviteRevoke{TokenHash: r.String("a token's hash", wordMax)}
+}
+
+// applyInviteRevoke removes the row: nobody can spend what is not there, and
+// those who joined by it stay.
+func applyInviteRevoke(x *state.Txn, _ uint64, c InviteRevoke) (fleet.Invite, error) {
+	i, ok := x.Invite(c.TokenHash)
+	if !ok {
+		return fleet.Invite{}, ErrNoSuchInvite
+	}
+	x.DeleteInvite(c.TokenHash)
 	return i, nil
 }

@@ -33,6 +33,11 @@ const (
 	codeInvitePut       = 12
 	codeInviteUse       = 13
 	codeNodeFacts       = 14
+
+	codeIdentitySeen     = 35
+	codeIdentityStanding = 36
+	codeIdentityClone    = 37
+	codeInviteRevoke     = 38
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -76,6 +81,10 @@ var families = []family{
 	row(codeInvitePut, 1, "invite put", readInvitePut, applyInvitePut),
 	row(codeInviteUse, 1, "invite use", readInviteUse, applyInviteUse),
 	row(codeNodeFacts, 1, "node facts", readNodeFacts, applyNodeFacts),
+	row(codeIdentitySeen, 1, "identity seen", readIdentitySeen, applyIdentitySeen),
+	row(codeIdentityStanding, 1, "identity standing", readIdentityStanding, applyIdentityStanding),
+	row(codeIdentityClone, 1, "identity clone", readIdentityClone, applyIdentityClone),
+	row(codeInviteRevoke, 1, "invite revoke", readInviteRevoke, applyInviteRevoke),
 }
 
 type familyKey struct{ code, version byte }

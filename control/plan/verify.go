@@ -223,6 +223,9 @@ func (c *check) refuse(k state.NodeKey, t *tally) string {
 }
 
 func condition(n *state.Node) string {
+	if !n.Identity.Trusted() {
+		return n.Identity.Standing
+	}
 	if n.Ineligible {
 		return fleet.NodeIneligible
 	}

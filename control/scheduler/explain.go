@@ -80,7 +80,12 @@ func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
 	var words []fleet.Refusal
 	for _, row := range p.pool.absent {
 		word, fix := string(row.Link), "bring the device's link back"
-		if row.Ineligible {
+		switch {
+		case row.Identity.Revoked():
+			word, fix = fleet.StandingRevoked, "let the device join again: dunlin node invite"
+		case !row.Identity.Trusted():
+			word, fix = fleet.StandingQuarantined, "look into it and run: dunlin node approve "+row.Spec.Name
+		case row.Ineligible:
 			word, fix = fleet.NodeIneligible, "make it eligible for new work again"
 		}
 		i, known := byWord[word]

@@ -25,15 +25,16 @@ const (
 )
 
 const (
-	recRegion  = 1
-	recNode    = 2
-	recVersion = 3
-	recJob     = 4
-	recEval    = 5
-	recAlloc   = 6
-	recModule  = 7
-	recInvite  = 8
-	recEnd     = 255
+	recRegion   = 1
+	recNode     = 2
+	recVersion  = 3
+	recJob      = 4
+	recEval     = 5
+	recAlloc    = 6
+	recModule   = 7
+	recInvite   = 8
+	recIdentity = 35
+	recEnd      = 255
 )
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -113,6 +114,9 @@ func (v *View) writeRecords(c *checkpointWriter) {
 	}
 	for i := range v.Invites() {
 		c.record(recInvite, func(b []byte) []byte { return appendJSON(b, i) })
+	}
+	for i := range v.Identities() {
+		c.record(recIdentity, func(b []byte) []byte { return appendJSON(b, i) })
 	}
 }
 

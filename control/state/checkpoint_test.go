@@ -35,6 +35,8 @@ func full(t testing.TB) *View {
 	}}, 1)
 	x.PutModule(fleet.Module{Digest: "sha256:0", SizeBytes: 1})
 	x.PutInvite(fleet.Invite{TokenHash: "h"})
+	x.PutIdentity(&fleet.NodeIdentity{Peer: fleet.PeerOfNode(uid(2)), KeyHash: "k", Standing: fleet.StandingRevoked, Reason: "stolen"}, 1)
+	x.PutIdentity(&fleet.NodeIdentity{Peer: fleet.PeerOfNode(uid(9)), Standing: fleet.StandingApproved}, 1)
 	x.Fold([]byte("x"))
 	return x.Commit(1)
 }
@@ -49,6 +51,23 @@ func TestVersionsOfPurgedJobsAreKept(t *testing.T) {
 	}
 	if v.JobByID("default", "gone") != nil || v.Hash() == 0 || v.Region().Epoch != 2 {
 		t.Errorf("restored region: %+v", v.Region())
+	}
+}
+
+func TestIdentitiesSurviveACheckpoint(t *testing.T) {
+	v, err := ReadCheckpoint(bytes.NewReader(checkpointBytes(t, full(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := v.NodeByID(uid(2)); !n.Identity.Revoked() || n.Identity.Reason != "stolen" || n.Identity != v.Identity(fleet.PeerOfNode(uid(2))) {
+		t.Errorf("the node's identity: %+v", n.Identity)
+	}
+	// A device that joined and never came has an identity and no row; it gets it later.
+	s := New()
+	s.Replace(v)
+	x := s.Begin()
+	if n := x.PutNode(Node{ID: uid(9), Spec: &fleet.Node{}}, 2); n.Identity == nil || n.Identity != x.Identity(fleet.PeerOfNode(uid(9))) {
+		t.Errorf("a new row's identity: %+v", n.Identity)
 	}
 }
 

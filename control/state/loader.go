@@ -80,6 +80,9 @@ func (l *loader) load(body []byte) error {
 		t.invites.Set(i)
 		return nil
 	}
+	if body[0] == recIdentity {
+		return l.identity(body[1:])
+	}
 	return fmt.Errorf("unknown record kind %d; it was written by a newer version", body[0])
 }
 

@@ -49,11 +49,12 @@ type Node struct {
 	ModifyIndex  uint64 // of any change
 	CapacityAt   uint64 // index at which it last became able to take more
 	RegisteredAt int64
+	Identity     *fleet.NodeIdentity // nil: from before identities were kept; see identity.go
 }
 
 // Ready reports whether new work may be placed on the node.
 func (n *Node) Ready() bool {
-	return !n.Ineligible && (n.Link == fleet.LinkOnline || n.Link == fleet.LinkLate)
+	return !n.Ineligible && n.Identity.Trusted() && (n.Link == fleet.LinkOnline || n.Link == fleet.LinkLate)
 }
 
 // View is the API's form of the row.
@@ -64,7 +65,8 @@ func (n *Node) View() *fleet.Node {
 		SchedulingEligibility: fleet.NodeEligible, StatusUpdatedAt: n.LinkSince / 1e9, LastSeenAt: n.LinkSince,
 		RemoteAddr: n.Addr, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 	}
-	if n.Ineligible {
+	v.Identity = n.Identity
+	if n.Ineligible || !n.Identity.Trusted() {
 		v.SchedulingEligibility = fleet.NodeIneligible
 	}
 	return &v

@@ -80,6 +80,8 @@ type tables struct {
 
 	modules *btree.BTreeG[fleet.Module]
 	invites *btree.BTreeG[fleet.Invite]
+
+	identities *btree.BTreeG[*fleet.NodeIdentity]
 }
 
 type evalEntry struct {
@@ -121,6 +123,7 @@ func newTables() *tables {
 		openEvals:    newTree(func(a, b EvalKey) bool { return a < b }),
 		modules:      newTree(func(a, b fleet.Module) bool { return a.Digest < b.Digest }),
 		invites:      newTree(func(a, b fleet.Invite) bool { return a.TokenHash < b.TokenHash }),
+		identities:   newTree(func(a, b *fleet.NodeIdentity) bool { return a.Peer < b.Peer }),
 	}
 }
 
@@ -134,5 +137,6 @@ func (t *tables) fork() *tables {
 	c.allocsByNode, c.allocsByJob = t.allocsByNode.Copy(), t.allocsByJob.Copy()
 	c.evals, c.evalIDs, c.evalsByJob, c.openEvals = t.evals.Copy(), t.evalIDs.Copy(), t.evalsByJob.Copy(), t.openEvals.Copy()
 	c.modules, c.invites = t.modules.Copy(), t.invites.Copy()
+	c.identities = t.identities.Copy()
 	return &c
 }

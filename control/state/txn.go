@@ -14,8 +14,12 @@ func (x *Txn) SetRegion(r Region) { x.t.region = r }
 func (x *Txn) PutNode(n Node, index uint64) *Node {
 	if old := x.NodeByID(n.ID); old != nil {
 		n.Key, n.CreateIndex = old.Key, old.CreateIndex
+		if n.Identity == nil {
+			n.Identity = old.Identity // an identity is never taken away
+		}
 	} else {
 		n.Key, n.CreateIndex = x.t.nextNode, index
+		n.Identity = x.Identity(fleet.PeerOfNode(n.ID))
 		x.t.nextNode++
 		x.t.nodeIDs.Set(uuidEntry{n.ID, uint64(n.Key)})
 	}

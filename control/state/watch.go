@@ -15,6 +15,7 @@ const (
 	TableInvites
 	TableNodeAllocs // allocations of one node, by its key
 	TableJobAllocs  // allocations of one job, by its key
+	TableIdentities
 	tableCount
 )
 
