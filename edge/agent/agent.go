@@ -33,8 +33,20 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
-// ModuleCacheBytesMax is the default limit of the module cache.
-const ModuleCacheBytesMax = 2 << 30
+// The default limit of the module cache is a quarter of what is free where the data folder is, within these.
+const (
+	ModuleCacheBytesMin     = 64 << 20
+	ModuleCacheBytesMax     = 2 << 30
+	ModuleCacheBytesUnknown = 512 << 20 // when nobody knows what is free
+)
+
+// moduleCacheBytes is the default for a disk with so many MiB free; 0: unknown.
+func moduleCacheBytes(freeMB int64) int64 {
+	if freeMB <= 0 {
+		return ModuleCacheBytesUnknown
+	}
+	return max(ModuleCacheBytesMin, min(freeMB<<20/4, ModuleCacheBytesMax))
+}
 
 // modulesDir is the module cache's folder in the data folder.
 const modulesDir = "modules"
@@ -59,8 +71,8 @@ type Config struct {
 	Drivers  map[string]driver.Driver  // those that are enabled; Drivers makes the usual ones
 	Settings map[string]runner.Setting // by driver
 
-	Blobs               *blob.Store // nil: DATA/modules with ModuleCacheBytesMax
-	ModuleCacheBytesMax int64       // 0: ModuleCacheBytesMax
+	Blobs               *blob.Store // nil: DATA/modules
+	ModuleCacheBytesMax int64       // 0: by what is free on the disk
 
 	// StopTasksOnExit takes the tasks along when Run ends, for dev agents. Otherwise they run on.
 	StopTasksOnExit bool
@@ -111,7 +123,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	if a.cfg.Blobs == nil {
 		limit := cfg.ModuleCacheBytesMax
 		if limit == 0 {
-			limit = ModuleCacheBytesMax
+			limit = moduleCacheBytes(a.node.NodeResources.Disk.DiskMB)
 		}
 		if a.cfg.Blobs, err = blob.Open(filepath.Join(cfg.DataDir, modulesDir), blob.Options{MaxBytes: limit}); err != nil {
 			return nil, err

@@ -51,8 +51,8 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	a, err := agent.New(ctx, agent.Config{
 		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
 		NodeClass: cfg.Client.NodeClass, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
-		Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers,
-		Settings:        drivers.Settings,
+		Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
+		Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
 		StopTasksOnExit: o.temporary, Log: log,
 	})
 	if err != nil {

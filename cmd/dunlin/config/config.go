@@ -34,6 +34,7 @@ const (
 	DefaultDataDir  = "/var/lib/dunlin"
 	FileBytesMax    = 1 << 20
 	SchedulersMax   = 128
+	ModuleCacheMin  = 16 << 20 // bytes
 )
 
 // Config is a whole agent: a server, a device, or both.
@@ -78,6 +79,7 @@ type Client struct {
 	RawExec        bool
 	ReservedCPU    int64 // MHz
 	ReservedMemory int64 // MiB
+	ModuleCache    int64 // bytes; 0: by the disk
 	CPUTotal       int64 // MHz; overrides the probe
 	MemoryTotal    int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
@@ -116,6 +118,7 @@ type file struct {
 		Servers   []string          `hcl:"servers,optional"`
 		Meta      map[string]string `hcl:"meta,optional"`
 		NodeClass string            `hcl:"node_class,optional"`
+		Cache     string            `hcl:"module_cache,optional"`
 		CPU       int64             `hcl:"cpu_total_compute,optional"`
 		Memory    int64             `hcl:"memory_total_mb,optional"`
 		Reserved  *struct {
@@ -261,6 +264,16 @@ func (f *file) client(name string, c *Config) error {
 	var err error
 	if c.Client.Overrides, err = f.overrides(); err != nil {
 		return err
+	}
+	if f.Client.Cache != "" {
+		n, err := parseBytes(f.Client.Cache)
+		if err == nil && n < ModuleCacheMin {
+			err = fmt.Errorf("%d bytes are fewer than %d, which a few modules and their updates need", n, ModuleCacheMin)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: client.module_cache: %w", name, err)
+		}
+		c.Client.ModuleCache = n
 	}
 	if r := f.Client.Reserved; r != nil {
 		c.Client.ReservedCPU, c.Client.ReservedMemory = r.CPU, r.Memory

@@ -109,6 +109,21 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+func TestModuleCache(t *testing.T) {
+	for text, want := range map[string]int64{
+		"512MB": 512_000_000, "2GiB": 2 << 30, "1.5 GB": 1_500_000_000, "20000KiB": 20_000 << 10, "16777216B": 16 << 20,
+		"512": -1, "lots": -1, "-1GB": -1, "NaNGB": -1, "1e300GB": -1, "1MB": -1, "MB": -1,
+	} {
+		c, err := Parse("agent.hcl", []byte("client {\n enabled = true\n servers = [\"a\"]\n module_cache = \""+text+"\"\n}"))
+		switch {
+		case want < 0 && (err == nil || !strings.Contains(err.Error(), "client.module_cache")):
+			t.Errorf("%s: %v", text, err)
+		case want >= 0 && (err != nil || c.Client.ModuleCache != want):
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestLoopback(t *testing.T) {
 	for addr, want := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "0.0.0.0:1": false, "10.0.0.1:1": false, "x": false} {
 		if Loopback(addr) != want {
