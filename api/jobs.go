@@ -101,6 +101,24 @@ type JobPlanResponse struct {
 	CreatedEvals   []*fleet.Evaluation
 	Diff           *fleet.JobDiff
 	Warnings       string
+	Modules        []PlanModule // that would go to devices
+}
+
+// PlanModule is a module that a plan brings to devices.
+type PlanModule struct {
+	TaskGroup string
+	Task      string
+	Digest    string
+	Devices   []PlanDevices
+}
+
+// PlanDevices are devices that need the same bytes of a module.
+type PlanDevices struct {
+	Arch  string
+	Base  string // digest of what they hold of the task: an earlier version, or the module itself; "": nothing
+	Count int
+	// BytesEach is what goes to each. The region leaves it to whoever has the module's bytes: the command line.
+	BytesEach *int64 `json:",omitempty"`
 }
 
 // PlanAnnotations counts what happens to the allocations of each group.

@@ -52,6 +52,16 @@ func (c *Client) PushModule(ctx context.Context, digest, name string, r io.Reade
 	return &out, decode(res.Body, "/module", &out)
 }
 
+// ModuleContent opens a module that the region holds and tells its size in bytes; -1: the
+// region did not say. There is no timeout but ctx.
+func (c *Client) ModuleContent(ctx context.Context, digest string) (body io.ReadCloser, sizeBytes int64, err error) {
+	res, err := c.send(ctx, call{method: http.MethodGet, path: "/module/" + segment(digest) + "/content"})
+	if err != nil {
+		return nil, 0, err
+	}
+	return res.Body, res.ContentLength, nil
+}
+
 // ModuleDetail is what the region knows of a module and what its headers say.
 type ModuleDetail struct {
 	fleet.Module

@@ -102,7 +102,7 @@ var table = []line{
 
 	// The roof.
 	{"cmd/dunlin/config", "edge/fingerprint wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
-	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/quicnet wire/trust", "",
+	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/patch wire/quicnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},
 	{"sim/region", "control/broker control/command control/desired control/liveness control/scheduler control/state control/term drivers/driver edge/device edge/task fleet wire",

@@ -102,6 +102,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/client/fs/logs/{id}":         get(a.logs),
 		"/v1/modules":                     get(a.listModules),
 		"/v1/module/{digest}":             {http.MethodGet: a.getModule, http.MethodPut: a.pushModule},
+		"/v1/module/{digest}/content":     get(a.moduleContent),
 		"/v1/status/leader":               get(a.leader),
 		"/v1/status/peers":                get(a.peers),
 		"/v1/regions":                     get(a.regions),

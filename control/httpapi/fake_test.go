@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -177,6 +178,14 @@ func digestText(b []byte) string {
 }
 
 func (g *region) Has(digest string) bool { return g.modules[digest] != nil }
+
+func (g *region) Open(digest string) (io.ReadSeekCloser, int64, error) {
+	b := g.modules[digest]
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{bytes.NewReader(b), io.NopCloser(nil)}, int64(len(b)), nil
+}
 
 func (g *region) Inspect(digest string) (module.Info, error) {
 	return module.Info{Language: module.Go, Imports: []module.Import{{Module: "wasi_snapshot_preview1", Name: "fd_write", Kind: "func"}}}, nil

@@ -39,6 +39,7 @@ func (a *API) planJob(w http.ResponseWriter, r *http.Request) error {
 		CreatedEvals:   result.Evals,
 		Warnings:       strings.Join(p.problems.Warnings(), "\n"),
 	}
+	out.Modules = moves(v, p.job, result.Placed)
 	var old *fleet.Job
 	if j := v.JobByID(p.job.Namespace, p.job.ID); j != nil {
 		old, out.JobModifyIndex = v.JobView(j), j.JobModifyIndex

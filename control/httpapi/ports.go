@@ -36,6 +36,7 @@ type Modules interface {
 	Put(ctx context.Context, digest, name string, sizeBytes int64, r io.Reader) (fleet.Module, error)
 	Has(digest string) bool
 	Inspect(digest string) (module.Info, error)
+	Open(digest string) (io.ReadSeekCloser, int64, error)
 }
 
 // Enroll makes invites.
@@ -63,6 +64,7 @@ type PlanResult struct {
 	Updates map[string]*api.DesiredUpdates // by group
 	Failed  map[string]*fleet.AllocMetric  // groups that do not fit
 	Evals   []*fleet.Evaluation            // that would follow
+	Placed  map[string][]state.NodeKey     // where new allocations would go, by group
 }
 
 // Config is what the API needs of its server.

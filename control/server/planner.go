@@ -39,11 +39,18 @@ func (p planner) Plan(_ context.Context, job *fleet.Job) (*httpapi.PlanResult, e
 	if out.Explain.Refused != "" {
 		return nil, fmt.Errorf("job %q cannot be scheduled: %s", job.ID, out.Explain.Refused)
 	}
-	return planResult(&out), nil
+	r := planResult(&out)
+	for _, p := range out.Plan.Groups {
+		if int(p.Group) < len(job.TaskGroups) {
+			name := job.TaskGroups[p.Group].Name
+			r.Placed[name] = append(r.Placed[name], p.Nodes...)
+		}
+	}
+	return r, nil
 }
 
 func planResult(out *scheduler.Output) *httpapi.PlanResult {
-	r := &httpapi.PlanResult{Updates: map[string]*api.DesiredUpdates{}, Failed: map[string]*fleet.AllocMetric{}}
+	r := &httpapi.PlanResult{Updates: map[string]*api.DesiredUpdates{}, Failed: map[string]*fleet.AllocMetric{}, Placed: map[string][]state.NodeKey{}}
 	for _, g := range out.Explain.Groups {
 		r.Updates[g.Group] = &api.DesiredUpdates{
 			Place: uint64(g.Place), Stop: uint64(g.Stop + g.Lost), InPlaceUpdate: uint64(g.InPlace),

@@ -40,6 +40,9 @@ be placed.`,
 			if err != nil {
 				return e.explain(c, err)
 			}
+			if err := e.weigh(cmd.Context(), c, l, resp.Modules); err != nil {
+				return e.explain(c, err)
+			}
 			if asJSON {
 				return e.printJSON(resp)
 			}
@@ -72,6 +75,7 @@ func (e *env) printPlan(cmd *cobra.Command, c *api.Client, l *loaded, r *api.Job
 			printUpdates(e.Out, g, r.Annotations.DesiredTGUpdates[g])
 		}
 	}
+	printMoves(e.Out, r.Modules)
 	if len(r.FailedTGAllocs) == 0 {
 		fmt.Fprintf(e.Out, "everything fits\nto register exactly this: dunlin run -check-index %d FILE\n", r.JobModifyIndex)
 		return nil
