@@ -42,6 +42,7 @@ type Allocation struct {
 	ClientStatus       string
 	ClientDescription  string
 	TaskStates         map[string]*TaskState
+	Orphan             bool               `json:",omitempty"` // the region does not know it; its device runs it
 	PreviousAllocation AllocID            `json:",omitempty"`
 	NextAllocation     AllocID            `json:",omitempty"`
 	FollowupEvalID     EvalID             `json:",omitempty"`

@@ -68,12 +68,15 @@ type NodeBookkeeping struct {
 	StatusDescription     string
 	LinkState             LinkState
 	SchedulingEligibility string
-	StatusUpdatedAt       int64  // Unix seconds, as in the public API
-	LastSeenAt            int64  `json:",omitempty"` // Unix nanoseconds of the last state change seen on the link
-	RemoteAddr            string `json:",omitempty"`
-	CreateIndex           uint64
-	ModifyIndex           uint64
+	StatusUpdatedAt       int64         // Unix seconds, as in the public API
+	LastSeenAt            int64         `json:",omitempty"` // Unix nanoseconds of the last state change seen on the link
+	RemoteAddr            string        `json:",omitempty"`
 	Identity              *NodeIdentity `json:",omitempty"`
+	AwaySince             int64         `json:",omitempty"` // Unix nanoseconds since when it has no link
+	// Orphans are what the device runs and the region does not know.
+	Orphans     []Orphan `json:",omitempty"`
+	CreateIndex uint64
+	ModifyIndex uint64
 }
 
 // Spec returns a copy of n with only what the agent reports.
@@ -125,6 +128,21 @@ type NodeMemory struct{ MemoryMB int64 }
 // NodeDisk is in MiB.
 type NodeDisk struct{ DiskMB int64 }
 
+// Orphan is an allocation that its device has and the region does not know, as
+// after a restore of an older state. It keeps running until an operator adopts or
+// stops it.
+type Orphan struct {
+	ID           AllocID
+	Name         string // job.group[index]
+	Namespace    string
+	JobID        JobID
+	JobVersion   uint64
+	TaskGroup    string
+	ClientStatus string
+	CreateTime   int64  // Unix nanoseconds
+	StopReason   string `json:",omitempty"` // not empty: an operator stopped it and its device has not told its end
+}
+
 // NodeListStub is the short form of a node in lists.
 type NodeListStub struct {
 	ID                    NodeID
@@ -140,6 +158,7 @@ type NodeListStub struct {
 	Address               string
 	Drivers               map[string]DriverInfo
 	NodeResources         *NodeResources `json:",omitempty"`
+	Orphans               int            `json:",omitempty"` // how many
 	CreateIndex           uint64
 	ModifyIndex           uint64
 	Identity              *NodeIdentity `json:",omitempty"`
@@ -151,7 +170,7 @@ func (n *Node) Stub() NodeListStub {
 		ID: n.ID, Name: n.Name, Datacenter: n.Datacenter, NodeClass: n.NodeClass, NodePool: n.NodePool,
 		Version: n.Version, Status: n.Status, StatusDescription: n.StatusDescription, LinkState: n.LinkState,
 		SchedulingEligibility: n.SchedulingEligibility, Address: n.RemoteAddr, Drivers: n.Drivers,
-		NodeResources: &n.NodeResources, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
+		NodeResources: &n.NodeResources, Orphans: len(n.Orphans), CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 		Identity: n.Identity,
 	}
 }

@@ -72,6 +72,7 @@ type Desired struct {
 	Jobs     []JobSpec // versions that Allocs name and the device may lack
 	Allocs   []DesiredAlloc
 	Forget   []fleet.UUID // ended and reaped in the region: remove their folders
+	Mark     uint64       // the stretch of the region's log that Gen is of; see Register
 }
 
 // Type implements [Message].
@@ -93,7 +94,7 @@ func (m *Desired) Append(b []byte) []byte {
 	for _, id := range m.Forget {
 		b = append(b, id[:]...)
 	}
-	return b
+	return codec.AppendUint(b, m.Mark)
 }
 
 func (a *DesiredAlloc) append(b []byte) []byte {
@@ -118,6 +119,7 @@ func (m *Desired) Decode(r *codec.Reader) {
 	for range r.Count("forgotten allocations", DesiredAllocsMax, 16) {
 		m.Forget = append(m.Forget, r.UUID())
 	}
+	m.Mark = r.Uint()
 }
 
 func readDesiredAlloc(r *codec.Reader) DesiredAlloc {

@@ -54,6 +54,11 @@ type Register struct {
 	RegionID fleet.UUID // the region it obeys; zero before its first contact
 	Held     Generation // the newest desired state it has on disk
 	Spec     []byte     // fleet.Node as JSON, what the agent reports
+	// Mark names the stretch of the region's log that Held is of, as it came with
+	// that state; 0: unknown. By it a region sees that it was taken back.
+	Mark uint64
+	// Everything: the device lacks something that it should have; tell it all.
+	Everything bool
 }
 
 // Type implements [Message].
@@ -61,7 +66,8 @@ func (*Register) Type() byte { return typeRegister }
 
 // Append implements [Message].
 func (m *Register) Append(b []byte) []byte {
-	return codec.AppendBytes(m.Held.append(append(b, m.RegionID[:]...)), m.Spec)
+	b = codec.AppendBytes(m.Held.append(append(b, m.RegionID[:]...)), m.Spec)
+	return codec.AppendBool(codec.AppendUint(b, m.Mark), m.Everything)
 }
 
 // Decode implements [Message].
@@ -69,6 +75,7 @@ func (m *Register) Decode(r *codec.Reader) {
 	m.RegionID = r.UUID()
 	m.Held = readGeneration(r)
 	m.Spec = r.Bytes("the node's description", fleet.NodeSpecBytesMax)
+	m.Mark, m.Everything = r.Uint(), r.Bool()
 }
 
 // Welcome answers Register.

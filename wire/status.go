@@ -111,6 +111,10 @@ type StatusBatch struct {
 	Seq    uint64
 	Full   bool
 	Allocs []AllocStatus
+	// TellsOrphans: Orphans is all that the device runs and its region does not
+	// know. The first batch of a link tells, and each after that list has changed.
+	TellsOrphans bool
+	Orphans      []Orphan
 }
 
 // Type implements [Message].
@@ -123,6 +127,9 @@ func (m *StatusBatch) Append(b []byte) []byte {
 	for i := range m.Allocs {
 		b = AppendAllocStatus(b, &m.Allocs[i])
 	}
+	if b = codec.AppendBool(b, m.TellsOrphans); m.TellsOrphans {
+		b = AppendOrphans(b, m.Orphans)
+	}
 	return b
 }
 
@@ -133,6 +140,10 @@ func (m *StatusBatch) Decode(r *codec.Reader) {
 	m.Allocs = nil
 	for range r.Count("statuses", StatusesMax, 19) {
 		m.Allocs = append(m.Allocs, ReadAllocStatus(r))
+	}
+	m.Orphans = nil
+	if m.TellsOrphans = r.Bool(); m.TellsOrphans {
+		m.Orphans = ReadOrphans(r)
 	}
 }
 

@@ -109,11 +109,16 @@ func draw(t *rapid.T, m Message) {
 	case *Header:
 		*m = Header{Kind(rapid.IntRange(int(KindRegister), int(KindJoin)).Draw(t, "kind")), uuid(t)}
 	case *Register:
-		*m = Register{uuid(t), generation(t), bytesOf(t)}
+		*m = Register{uuid(t), generation(t), bytesOf(t), number(t), yes(t)}
 	case *Welcome:
 		*m = Welcome{uuid(t), number(t), signed(t), signed(t), text(t), text(t), signed(t)}
 	case *StatusBatch:
-		*m = StatusBatch{number(t), yes(t), list(t, allocStatus)}
+		*m = StatusBatch{number(t), yes(t), list(t, allocStatus), yes(t), nil}
+		if m.TellsOrphans {
+			m.Orphans = list(t, func(t *rapid.T) Orphan {
+				return Orphan{uuid(t), jobKey(t), text(t), uint32(rapid.IntRange(0, 1<<31).Draw(t, "index")), rapid.SampledFrom(clientStatuses).Draw(t, "status"), signed(t)}
+			})
+		}
 	case *StatusAck:
 		*m = StatusAck{number(t)}
 	case *ModuleRequest:
@@ -124,7 +129,7 @@ func draw(t *rapid.T, m Message) {
 	case *ModuleFrom:
 		*m = ModuleFrom{number(t)}
 	case *Desired:
-		*m = Desired{uuid(t), generation(t), yes(t), list(t, func(t *rapid.T) JobSpec { return JobSpec{jobKey(t), bytesOf(t)} }), list(t, desiredAlloc), list(t, uuid)}
+		*m = Desired{uuid(t), generation(t), yes(t), list(t, func(t *rapid.T) JobSpec { return JobSpec{jobKey(t), bytesOf(t)} }), list(t, desiredAlloc), list(t, uuid), number(t)}
 	case *DesiredAck:
 		*m = DesiredAck{generation(t)}
 	case *LogRequest:

@@ -176,6 +176,35 @@ var someCommands = map[byte]func(*rapid.T) Command{
 	codeIdentityClone: func(t *rapid.T) Command {
 		return IdentityClone{somePeer.Draw(t, "peer"), fleet.NodeClone{Addr: someWord.Draw(t, "addr"), Linked: someWord.Draw(t, "linked"), At: someTime.Draw(t, "at")}}
 	},
+	codeMarkBegin: func(t *rapid.T) Command {
+		return MarkBegin{ID: rapid.Uint64Range(0, 3).Draw(t, "mark"), After: rapid.Uint64Range(0, 20).Draw(t, "after"), At: someTime.Draw(t, "at")}
+	},
+	codeEpochRaise: func(t *rapid.T) Command {
+		return EpochRaise{
+			Epoch: rapid.Uint64Range(0, 5).Draw(t, "epoch"), Operator: rapid.Bool().Draw(t, "operator"), Node: someID.Draw(t, "node"),
+			Held: wire.Generation{Epoch: rapid.Uint64Range(0, 5).Draw(t, "held"), N: rapid.Uint64Range(0, 90).Draw(t, "n")},
+			Mark: rapid.Uint64Range(0, 3).Draw(t, "mark"), At: someTime.Draw(t, "at"),
+		}
+	},
+	codeNodeOrphans: func(t *rapid.T) Command {
+		c := NodeOrphans{Node: someID.Draw(t, "node"), At: someTime.Draw(t, "at")}
+		for range rapid.IntRange(0, 3).Draw(t, "orphans") {
+			c.Orphans = append(c.Orphans, wire.Orphan{
+				ID: someID.Draw(t, "orphan"), Job: wire.JobKey{Namespace: "default", ID: someJob.Draw(t, "job"), Sum: rapid.Uint64Range(0, 2).Draw(t, "sum")},
+				Group: "app", Index: 1, Status: someState.Draw(t, "status"),
+			})
+		}
+		return c
+	},
+	codeAllocStop: func(t *rapid.T) Command {
+		return AllocStop{Alloc: someID.Draw(t, "alloc"), Gone: rapid.Bool().Draw(t, "gone"), EvalID: uid(rapid.IntRange(1, 1000).Draw(t, "eval"))}
+	},
+	codeAllocAdopt: func(t *rapid.T) Command {
+		return AllocAdopt{Alloc: someID.Draw(t, "alloc"), EvalID: uid(rapid.IntRange(1, 1000).Draw(t, "eval")), At: someTime.Draw(t, "at")}
+	},
+	codeBrakeSet: func(t *rapid.T) Command {
+		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
+	},
 }
 
 func someCommand(t *rapid.T) Command {

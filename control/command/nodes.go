@@ -66,6 +66,12 @@ func setLink(n *state.Node, link fleet.LinkState, reason string, at int64) {
 	if n.Link != link {
 		n.LinkSince = at
 	}
+	switch {
+	case link == fleet.LinkOnline || link == fleet.LinkLate:
+		n.AwaySince = 0
+	case n.AwaySince == 0:
+		n.AwaySince = at
+	}
 	n.Link, n.LinkReason = link, reason
 }
 

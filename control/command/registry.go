@@ -21,7 +21,8 @@ func applyRegionFound(x *state.Txn, _ uint64, c RegionFound) (state.Region, erro
 		if old.ID != c.ID || c.Epoch <= old.Epoch {
 			return state.Region{}, fmt.Errorf("%w: %s (%s) at epoch %d", ErrFounded, old.Name, old.ID, old.Epoch)
 		}
-		r.Name, r.CreatedAt = old.Name, old.CreatedAt
+		r = old
+		r.Epoch, r.Raised = c.Epoch, state.Raised{At: c.At, Reason: "the region was founded again"}
 	}
 	x.SetRegion(r)
 	return r, nil

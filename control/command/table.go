@@ -38,6 +38,12 @@ const (
 	codeIdentityStanding = 36
 	codeIdentityClone    = 37
 	codeInviteRevoke     = 38
+	codeMarkBegin        = 40
+	codeEpochRaise       = 41
+	codeNodeOrphans      = 42
+	codeAllocStop        = 43
+	codeAllocAdopt       = 44
+	codeBrakeSet         = 45
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -85,6 +91,13 @@ var families = []family{
 	row(codeIdentityStanding, 1, "identity standing", readIdentityStanding, applyIdentityStanding),
 	row(codeIdentityClone, 1, "identity clone", readIdentityClone, applyIdentityClone),
 	row(codeInviteRevoke, 1, "invite revoke", readInviteRevoke, applyInviteRevoke),
+
+	row(codeMarkBegin, 1, "mark begin", readMarkBegin, applyMarkBegin),
+	row(codeEpochRaise, 1, "epoch raise", readEpochRaise, applyEpochRaise),
+	row(codeNodeOrphans, 1, "node orphans", readNodeOrphans, applyNodeOrphans),
+	row(codeAllocStop, 1, "allocation stop", readAllocStop, applyAllocStop),
+	row(codeAllocAdopt, 1, "allocation adopt", readAllocAdopt, applyAllocAdopt),
+	row(codeBrakeSet, 1, "brake set", readBrakeSet, applyBrakeSet),
 }
 
 type familyKey struct{ code, version byte }

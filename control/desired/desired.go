@@ -25,6 +25,9 @@ const rowBytes = 128
 // Difference is what a device that holds a generation must be told to hold the
 // view's, never empty. A large one is cut where the generation rises, so that a
 // device that is cut off in between goes on from there.
+//
+// The caller has asked [state.View.Standing] about held: what is not known to the
+// view must come here as the zero generation.
 func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire.Desired {
 	region := v.Region()
 	full := held.Epoch != region.Epoch || held.N > v.Index()
@@ -45,15 +48,17 @@ func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire
 	slices.SortStableFunc(changed, func(a, b *state.Alloc) int { return cmp.Compare(a.DesiredIndex, b.DesiredIndex) })
 
 	message := func() *wire.Desired {
-		return &wire.Desired{RegionID: region.ID, Gen: wire.Generation{Epoch: region.Epoch, N: v.Index()}}
+		return &wire.Desired{RegionID: region.ID, Gen: wire.Generation{Epoch: region.Epoch, N: v.Index()}, Mark: v.MarkAt(v.Index())}
 	}
 	out := []*wire.Desired{message()}
 	out[0].Full = full
+	out[0].Allocs = orphans(v.Node(node), full, held)
 	size := 0
 	for i, a := range changed {
 		m := out[len(out)-1]
 		if size > BytesGoal && !full && changed[i-1].DesiredIndex < a.DesiredIndex {
 			m.Gen.N = changed[i-1].DesiredIndex
+			m.Mark = v.MarkAt(m.Gen.N)
 			m = message()
 			out, size = append(out, m), 0
 		}
@@ -64,6 +69,38 @@ func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire
 		}
 		m.Allocs = append(m.Allocs, row(a))
 		size += rowBytes
+	}
+	return out
+}
+
+// Base is the generation to tell a device the difference from: the zero one when
+// it must be told everything. Beyond: what it holds is of a history that the
+// region does not have; the epoch must be raised before it is told anything, or
+// it would be told to go back.
+func Base(v *state.View, r *wire.Register) (held wire.Generation, beyond bool) {
+	switch v.Standing(r.Held, r.Mark) {
+	case state.StandingBeyond:
+		return wire.Generation{}, true
+	case state.StandingKnown:
+		if !r.Everything {
+			return r.Held, false
+		}
+	}
+	return wire.Generation{}, false
+}
+
+// orphans are those that an operator wants stopped. They have no row, so they are
+// told as the device told of them.
+func orphans(n *state.Node, full bool, held wire.Generation) (out []wire.DesiredAlloc) {
+	if n == nil {
+		return nil
+	}
+	for _, o := range n.Orphans {
+		if o.StopReason != "" && (full || o.Changed > held.N) {
+			out = append(out, wire.DesiredAlloc{
+				ID: o.ID, Job: o.Job, Group: o.Group, Index: o.Index, Stop: true, StopReason: o.StopReason, CreateTime: o.CreateTime,
+			})
+		}
 	}
 	return out
 }

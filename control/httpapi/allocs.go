@@ -39,6 +39,10 @@ func (a *API) listAllocations(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) getAllocation(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
+	v := a.Store.View()
+	if n, o := findOrphan(v, id); o != nil && len(v.AllocsByPrefix(strings.ToLower(id))) == 0 {
+		return a.answer(w, r, v.Index(), orphanView(n, o))
+	}
 	s := source[*state.Alloc]{topics: allocTopics, index: allocIndex, rows: single(func(v *state.View) (*state.Alloc, error) {
 		return findAlloc(v, id)
 	})}

@@ -89,34 +89,40 @@ func (a *API) answerStatus(w http.ResponseWriter, r *http.Request, status int, i
 
 // propose commits a command, with the words a client needs when that fails.
 func (a *API) propose(ctx context.Context, cmd any) (uint64, error) {
+	index, _, err := a.proposeFor(ctx, cmd)
+	return index, err
+}
+
+// proposeFor is propose for those who want what applying the command gave.
+func (a *API) proposeFor(ctx context.Context, cmd any) (uint64, any, error) {
 	bounded, cancel := context.WithTimeout(ctx, ProposeTimeout)
 	defer cancel()
-	index, _, err := a.Log.Propose(bounded, cmd)
+	index, result, err := a.Log.Propose(bounded, cmd)
 	if err == nil {
-		return index, nil
+		return index, result, nil
 	}
 	for status, kinds := range applyErrors {
 		for _, kind := range kinds {
 			if errors.Is(err, kind) {
-				return 0, refuse(status, "%v", err)
+				return 0, nil, refuse(status, "%v", err)
 			}
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return 0, refuse(http.StatusGatewayTimeout,
+		return 0, nil, refuse(http.StatusGatewayTimeout,
 			"the region did not commit within %s; it may still do so, so read before trying again", ProposeTimeout)
 	}
 	if _, known := a.Info.Leader(); !known {
-		return 0, refuse(http.StatusServiceUnavailable, "the region has no leader now, so nothing can be changed: %v; try again", err)
+		return 0, nil, refuse(http.StatusServiceUnavailable, "the region has no leader now, so nothing can be changed: %v; try again", err)
 	}
-	return 0, err
+	return 0, nil, err
 }
 
 // applyErrors are refusals by the state itself, where a request that was checked
 // here lost a race against another.
 var applyErrors = map[int][]error{
-	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists},
-	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode},
+	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists, command.ErrEnded, command.ErrNotAdoptable},
+	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode, command.ErrNoSuchAlloc},
 	http.StatusBadRequest: {command.ErrInvalid},
 }
 

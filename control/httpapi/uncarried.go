@@ -15,7 +15,6 @@ var uncarried = map[string]string{
 	"/v1/job/{id}/stable":               "versions have no stability",
 	"/v1/job/{id}/periodic/force":       "periodic jobs are not carried out",
 	"/v1/job/{id}/submission":           "the text of job files is not kept; /v1/job/ID has the job",
-	"/v1/allocation/{id}/stop":          "stop the job, or register it with a smaller count",
 	"/v1/allocation/{id}/services":      "services are not registered",
 	"/v1/allocation/{id}/checks":        "services are not registered, and their checks do not run",
 	"/v1/client/allocation/{id}/{what}": "devices answer logs only; read /v1/client/fs/logs/ID",

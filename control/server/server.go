@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -184,11 +185,26 @@ func (s *Server) found(ctx context.Context) error {
 		if region.Name != s.Region {
 			return fmt.Errorf("%s holds region %q, the configuration says %q", s.DataDir, region.Name, s.Region)
 		}
-		return nil
+		return s.mark(ctx)
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	_, _, err := s.log.propose(ctx, &command.RegionFound{ID: fleet.MintUUID(random), Name: s.Region, Epoch: 1, At: s.Now().UnixNano()})
+	if err != nil {
+		return err
+	}
+	return s.mark(ctx)
+}
+
+// mark names the stretch of the log that begins now, before any device is told
+// anything of it: a folder that was put back from a copy goes on with other marks
+// than the one that the copy was made of.
+func (s *Server) mark(ctx context.Context) error {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	_, _, err := s.log.propose(ctx, &command.MarkBegin{
+		ID: binary.BigEndian.Uint64(random[:]) | 1, After: s.store.View().Index(), At: s.Now().UnixNano(),
+	})
 	return err
 }
 

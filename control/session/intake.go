@@ -29,8 +29,10 @@ func (k *session) status(ctx context.Context, st link.Stream, node fleet.UUID) e
 			return err
 		}
 		m.Allocs = k.own(node, m.Allocs)
-		if m.Full {
-			k.noteOrphans(node, m.Allocs)
+		if m.TellsOrphans {
+			if err := k.orphans(ctx, node, m.Orphans); err != nil {
+				return fmt.Errorf("status batch %d: orphans: %w", m.Seq, err)
+			}
 		}
 		if len(m.Allocs) > 0 {
 			if err := k.commitBatch(ctx, node, m.Allocs); err != nil {
@@ -58,16 +60,22 @@ func (k *session) commitBatch(ctx context.Context, node fleet.UUID, allocs []wir
 	}
 }
 
-// noteOrphans says which allocations the device runs that the region does not
-// know: they keep running and somebody should hear of it.
-func (k *session) noteOrphans(node fleet.UUID, allocs []wire.AllocStatus) {
-	v := k.Store.View()
-	for i := range allocs {
-		if allocs[i].Status == fleet.ClientRunning && v.AllocByID(allocs[i].ID) == nil {
-			k.Logger.Warn("orphan: the device runs an allocation that this region does not know; it keeps running",
-				"node", node, "alloc", allocs[i].ID)
-		}
+// orphans stores which allocations the device has that the region does not know:
+// they keep running, and somebody must see them.
+func (k *session) orphans(ctx context.Context, node fleet.UUID, list []wire.Orphan) error {
+	row := k.Store.View().NodeByID(node)
+	if row == nil || !row.TellsNew(list) {
+		return nil
 	}
+	result, err := k.Log.Propose(ctx, &command.NodeOrphans{Node: node, Orphans: list, At: k.Now().UnixNano()})
+	if err != nil {
+		return err
+	}
+	if set, ok := result.(command.OrphansSet); ok && set.Changed && set.Count > 0 {
+		k.Logger.Warn("orphans: the device runs allocations that this region does not know; they keep running; see dunlin node orphans",
+			"node", node, "count", set.Count)
+	}
+	return nil
 }
 
 // commitStatuses writes batches of many links into few log entries: while one

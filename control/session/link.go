@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/desired"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
@@ -167,13 +168,16 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	if !k.mayRegister(node) {
 		return k.deny(st, RefusedTooOften, fmt.Errorf("node %s registers too often; at most %d times at once and then every %s", node, RegistersBurst, RegisterEvery))
 	}
-	region := k.Store.View().Region()
 	welcome := wire.Welcome{
-		RegionID: region.ID, Epoch: region.Epoch, ServerTime: k.Now().UnixNano(),
-		BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
+		RegionID: k.Store.View().Region().ID, ServerTime: k.Now().UnixNano(), BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
 		Return: int64(comeBack(k.Store.View().NodeCount())),
 	}
-	if err := checkRegister(&m, region.ID); err != nil {
+	err := checkRegister(&m, welcome.RegionID)
+	if err == nil {
+		err = k.settleEpoch(ctx, node, &m)
+	}
+	welcome.Epoch = k.Store.View().Region().Epoch
+	if err != nil {
 		welcome.Refusal = err.Error()
 		if err := wire.Write(st, &welcome); err != nil {
 			return err
@@ -195,8 +199,29 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	k.Liveness.LinkUp(node)
 	if !again { // one that registers anew on a live link has its push
 		k.enter(node, k)
-		k.wg.Go(func() { k.push(ctx, node, m.Held) })
+		base, _ := desired.Base(k.Store.View(), &m)
+		k.wg.Go(func() { k.push(ctx, node, base) })
 		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "held", m.Held)
+	}
+	return nil
+}
+
+// settleEpoch raises the region's epoch when the device holds what the region
+// never told: it was taken back to an older state, and until its epoch says so
+// every device would refuse it.
+func (k *session) settleEpoch(ctx context.Context, node fleet.UUID, m *wire.Register) error {
+	v := k.Store.View()
+	if _, beyond := desired.Base(v, m); !beyond {
+		return nil
+	}
+	cmd := command.EpochRaise{Epoch: v.Region().Epoch, Node: node, Held: m.Held, Mark: m.Mark, At: k.Now().UnixNano()}
+	result, err := k.Log.Propose(ctx, &cmd)
+	if err != nil {
+		return fmt.Errorf("this region does not know what the device holds (%s), and its epoch cannot be raised now: %w", m.Held, err)
+	}
+	if r, ok := result.(command.EpochRaised); ok && r.Raised {
+		k.Logger.Warn("the region was taken back to an older state: its epoch is raised; what devices run and the region does not know keeps running as orphans",
+			"epoch", r.Epoch, "node", node, "held", m.Held, "index", v.Index())
 	}
 	return nil
 }

@@ -37,12 +37,12 @@ func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Genera
 	}
 	topic := state.Topic{Table: state.TableNodeAllocs, Key: uint64(row.Key)}
 	for first := true; ; first = false {
-		wake := k.Store.Watch(topic)
+		wake, raised := k.Store.Watch(topic), k.Store.Watch(state.Topic{Table: state.TableRegion})
 		d := desired.Difference(k.Store.View(), row.Key, held)
 		// The first message is sent even when it is empty: it tells the device
 		// that nothing changed, and confirms the generation it holds.
 		for i, m := range d {
-			if !first && i == 0 && len(d) == 1 && len(m.Allocs) == 0 {
+			if !first && i == 0 && len(d) == 1 && len(m.Allocs) == 0 && !m.Full {
 				break
 			}
 			if err := tell(st, m); err != nil {
@@ -52,6 +52,7 @@ func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Genera
 		}
 		select {
 		case <-wake:
+		case <-raised: // everything is told anew in the new epoch
 		case <-ctx.Done():
 			return nil
 		}

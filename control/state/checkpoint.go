@@ -34,6 +34,8 @@ const (
 	recModule   = 7
 	recInvite   = 8
 	recIdentity = 35
+	recRegionX  = 40 // extras of the region
+	recNodeX    = 41 // extras of a node
 	recEnd      = 255
 )
 
@@ -86,8 +88,12 @@ func (v *View) WriteCheckpoint(w io.Writer) error {
 func (v *View) writeRecords(c *checkpointWriter) {
 	t := v.t
 	c.record(recRegion, t.appendRegion)
+	c.record(recRegionX, func(b []byte) []byte { return appendJSON(b, t.region.extras()) })
 	for n := range v.Nodes() {
 		c.record(recNode, func(b []byte) []byte { return appendNode(b, n) })
+		if x, some := n.extras(); some {
+			c.record(recNodeX, func(b []byte) []byte { return appendJSON(b, x) })
+		}
 	}
 	written := map[*JobVersion]bool{}
 	version := func(ver *JobVersion) {

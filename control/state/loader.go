@@ -44,6 +44,8 @@ func (l *loader) load(body []byte) error {
 		t.nodes.Set(n)
 		t.nodeIDs.Set(uuidEntry{n.ID, uint64(n.Key)})
 		return nil
+	case recRegionX, recNodeX:
+		return l.extras(body)
 	case recVersion:
 		v, err := readVersion(r)
 		if err != nil {
@@ -84,6 +86,32 @@ func (l *loader) load(body []byte) error {
 		return l.identity(body[1:])
 	}
 	return fmt.Errorf("unknown record kind %d; it was written by a newer version", body[0])
+}
+
+// extras adds what stands in a record of its own to the row before.
+func (l *loader) extras(body []byte) error {
+	if body[0] == recRegionX {
+		var x regionExtras
+		if err := json.Unmarshal(body[1:], &x); err != nil {
+			return err
+		}
+		if len(x.Marks) > MarksMax || x.Dropped && len(x.Marks) == 0 {
+			return fmt.Errorf("the region has %d marks; at most %d", len(x.Marks), MarksMax)
+		}
+		r := &l.x.t.region
+		r.Raised, r.Marks, r.Dropped, r.Brake = x.Raised, x.Marks, x.Dropped, x.Brake
+		return nil
+	}
+	var x nodeExtras
+	if err := json.Unmarshal(body[1:], &x); err != nil {
+		return err
+	}
+	n := l.x.Node(x.Key)
+	if n == nil {
+		return fmt.Errorf("extras name node %d, which the checkpoint lacks", x.Key)
+	}
+	n.AwaySince, n.Orphans = x.AwaySince, x.Orphans
+	return nil
 }
 
 func (l *loader) job(r *codec.Reader) error {

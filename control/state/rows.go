@@ -27,14 +27,6 @@ const (
 	EvalDescMax    = 4 << 10
 )
 
-// Region is what a region is, apart from its contents.
-type Region struct {
-	ID        fleet.UUID
-	Name      string
-	Epoch     uint64 // raised at each restore; orders generations
-	CreatedAt int64  // Unix nanoseconds
-}
-
 // Node is the row of a device.
 type Node struct {
 	Key          NodeKey
@@ -50,6 +42,8 @@ type Node struct {
 	CapacityAt   uint64 // index at which it last became able to take more
 	RegisteredAt int64
 	Identity     *fleet.NodeIdentity // nil: from before identities were kept; see identity.go
+	AwaySince    int64               // Unix nanoseconds since when it has no link; 0 while it has one
+	Orphans      []Orphan            // what it has and the region does not know
 }
 
 // Ready reports whether new work may be placed on the node.
@@ -62,10 +56,13 @@ func (n *Node) View() *fleet.Node {
 	v := *n.Spec
 	v.NodeBookkeeping = fleet.NodeBookkeeping{
 		Status: n.Link.APIStatus(), StatusDescription: n.LinkReason, LinkState: n.Link,
-		SchedulingEligibility: fleet.NodeEligible, StatusUpdatedAt: n.LinkSince / 1e9, LastSeenAt: n.LinkSince,
+		SchedulingEligibility: fleet.NodeEligible, StatusUpdatedAt: n.LinkSince / 1e9, LastSeenAt: n.LinkSince, AwaySince: n.AwaySince,
 		RemoteAddr: n.Addr, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 	}
 	v.Identity = n.Identity
+	for i := range n.Orphans {
+		v.Orphans = append(v.Orphans, n.Orphans[i].View())
+	}
 	if n.Ineligible || !n.Identity.Trusted() {
 		v.SchedulingEligibility = fleet.NodeIneligible
 	}

@@ -7,9 +7,6 @@ import (
 	"github.com/dunlin-edge/dunlin/wire"
 )
 
-// SetRegion founds the region, or raises its epoch.
-func (x *Txn) SetRegion(r Region) { x.t.region = r }
-
 // PutNode inserts or updates a node by ID and returns its row. n.Key is ignored.
 func (x *Txn) PutNode(n Node, index uint64) *Node {
 	if old := x.NodeByID(n.ID); old != nil {

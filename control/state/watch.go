@@ -16,6 +16,7 @@ const (
 	TableNodeAllocs // allocations of one node, by its key
 	TableJobAllocs  // allocations of one job, by its key
 	TableIdentities
+	TableRegion // epoch, marks, brake
 	tableCount
 )
 

@@ -123,7 +123,7 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	if a.cfg.Blobs == nil {
 		limit := cfg.ModuleCacheBytesMax
 		if limit == 0 {
-			limit = moduleCacheBytes(a.node.NodeResources.Disk.DiskMB)
+			limit = moduleCacheBytes(node.NodeResources.Disk.DiskMB)
 		}
 		if a.cfg.Blobs, err = blob.Open(filepath.Join(cfg.DataDir, modulesDir), blob.Options{MaxBytes: limit}); err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ func (d *Device) desired(m *wire.Desired) {
 		}
 	}
 	d.facts.Region = m.RegionID
-	d.facts.Held = m.Gen
+	d.facts.Held, d.facts.Mark = m.Gen, m.Mark
 	d.unsaved = true
 	d.out.urgent = true
 	d.out.answer = append(d.out.answer, AckDesired{Gen: m.Gen})
@@ -180,6 +180,7 @@ func (d *Device) findOrphans(m *wire.Desired) {
 func (e *entry) setOrphan(d *Device, orphan bool) {
 	if e.orphan != orphan {
 		e.orphan = orphan
+		d.status.orphans = true
 		d.markDirty(e)
 	}
 }

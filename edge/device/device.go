@@ -119,12 +119,9 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 	return d.finish()
 }
 
-// Register is what to say first on a new link: the region it obeys and what it holds of it.
-func (d *Device) Register() (region fleet.UUID, held wire.Generation) {
-	if d.resync {
-		return d.facts.Region, wire.Generation{}
-	}
-	return d.facts.Region, d.facts.Held
+// Register is what to say first on a new link: the region it obeys and what it holds of it. The Spec is its caller's.
+func (d *Device) Register() wire.Register {
+	return wire.Register{RegionID: d.facts.Region, Held: d.facts.Held, Mark: d.facts.Mark, Everything: d.resync}
 }
 
 func (d *Device) boot(ev Boot) {

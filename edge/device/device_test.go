@@ -131,16 +131,16 @@ func TestMissingJobAsksForEverything(t *testing.T) {
 	w, _ := placed(t, device.Planted{})
 	m := &wire.Desired{RegionID: regionID, Gen: wire.Generation{Epoch: 1, N: 100}, Allocs: []wire.DesiredAlloc{{ID: fleet.UUID{9}, Job: wire.JobKey{ID: "gone"}, Group: "g"}}}
 	w.mustRefuse(m)
-	if _, held := w.dev.Register(); held != (wire.Generation{}) {
-		t.Fatalf("the device still claims to hold %s", held)
+	if !w.dev.Register().Everything {
+		t.Fatal("the device does not ask for what it lacks")
 	}
 	m.Full = true
 	w.step(device.DesiredReceived{Message: m})
 	if got := w.status(fleet.UUID{9}); got != fleet.ClientFailed {
 		t.Fatalf("an allocation whose job was never sent is %s", got)
 	}
-	if _, held := w.dev.Register(); held != m.Gen {
-		t.Fatalf("the device holds %s after a complete state of %s", held, m.Gen)
+	if r := w.dev.Register(); r.Held != m.Gen || r.Everything {
+		t.Fatalf("the device says %+v after a complete state of %s", r, m.Gen)
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 func (d *Device) bury(e *entry) {
 	e.buried = true
 	d.out.urgent = true
+	if e.orphan {
+		d.status.orphans = true
+	}
 	d.unpin(e)
 	d.dead = append(d.dead, e.ID())
 }

@@ -15,6 +15,8 @@ type telling struct {
 	full  bool         // a link came up: everything
 	seq   uint64
 	sent  []told // of the batch under way; nil: none is
+	// orphans: which allocations the region does not know has to be told; with the next batch, or alone.
+	orphans bool
 }
 
 // told is one row of a batch.
@@ -44,7 +46,7 @@ func (d *Device) goUp(w *wire.Welcome) {
 		d.unsaved = true
 	}
 	d.linkUp = true
-	d.status.full, d.status.sent = true, nil
+	d.status.full, d.status.orphans, d.status.sent = true, true, nil
 	d.fetchAll()
 }
 
@@ -81,17 +83,20 @@ func (d *Device) tell() {
 	}
 	if s.full {
 		d.enqueueAll()
-	} else if len(s.queue) == 0 || d.now.Before(s.by) {
+	} else if !s.orphans && (len(s.queue) == 0 || d.now.Before(s.by)) {
 		return
 	}
 	batch := &wire.StatusBatch{}
 	rest := d.fill(batch)
 	batch.Full = s.full && len(rest) == 0
-	if len(batch.Allocs) == 0 && !s.full {
+	if s.orphans {
+		batch.TellsOrphans, batch.Orphans = true, d.orphans()
+	}
+	if len(batch.Allocs) == 0 && !s.full && !s.orphans {
 		s.queue, s.by, s.sent = nil, time.Time{}, nil
 		return
 	}
-	s.full = false
+	s.full, s.orphans = false, false
 	s.seq++
 	batch.Seq = s.seq
 	s.queue = rest
@@ -99,6 +104,19 @@ func (d *Device) tell() {
 		s.by = time.Time{}
 	}
 	d.out.send = append(d.out.send, SendStatus{Batch: batch})
+}
+
+// orphans lists what runs here and is not known to the region.
+func (d *Device) orphans() (out []wire.Orphan) {
+	for _, id := range d.sortedIDs() {
+		e := d.allocs[id]
+		if !e.orphan || e.Terminal() || len(out) == wire.OrphansMax {
+			continue
+		}
+		w := e.Desired()
+		out = append(out, wire.Orphan{ID: id, Job: w.Job, Group: w.Group, Index: w.Index, Status: e.ClientStatus(), CreateTime: w.CreateTime})
+	}
+	return out
 }
 
 func (d *Device) enqueueAll() {

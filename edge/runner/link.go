@@ -11,16 +11,8 @@ import (
 )
 
 // Register is what the device says of itself first on a link: the region it obeys and what it holds of it.
-func (r *Runner) Register(ctx context.Context) (region fleet.UUID, held wire.Generation, err error) {
-	type answer struct {
-		region fleet.UUID
-		held   wire.Generation
-	}
-	a, err := ask(ctx, r, func(d *device.Device) (a answer) {
-		a.region, a.held = d.Register()
-		return a
-	})
-	return a.region, a.held, err
+func (r *Runner) Register(ctx context.Context) (wire.Register, error) {
+	return ask(ctx, r, (*device.Device).Register)
 }
 
 // LinkUp tells the device that a server answered. Batches to send come on the channel until LinkDown. An error means that the

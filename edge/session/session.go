@@ -34,7 +34,7 @@ const (
 
 // Device is what the session serves; *runner.Runner is one.
 type Device interface {
-	Register(ctx context.Context) (region fleet.UUID, held wire.Generation, err error)
+	Register(ctx context.Context) (wire.Register, error)
 	LinkUp(ctx context.Context, w *wire.Welcome) (<-chan *wire.StatusBatch, error)
 	LinkDown(ctx context.Context)
 	Desired(ctx context.Context, m *wire.Desired) (wire.Generation, error)

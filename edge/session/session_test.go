@@ -44,8 +44,8 @@ type device struct {
 	ended    chan struct{}
 }
 
-func (d *device) Register(context.Context) (fleet.UUID, wire.Generation, error) {
-	return fleet.UUID{1}, wire.Generation{Epoch: 1, N: 5}, nil
+func (d *device) Register(context.Context) (wire.Register, error) {
+	return wire.Register{RegionID: fleet.UUID{1}, Held: wire.Generation{Epoch: 1, N: 5}}, nil
 }
 
 func (d *device) LinkUp(_ context.Context, w *wire.Welcome) (<-chan *wire.StatusBatch, error) {

@@ -46,17 +46,16 @@ func writeBoth(w io.Writer, a, b wire.Message) error {
 
 // register is the first exchange of a link.
 func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, error) {
-	region, held, err := s.opts.Device.Register(ctx)
+	m, err := s.opts.Device.Register(ctx)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := s.opts.Spec()
-	if err != nil {
+	if m.Spec, err = s.opts.Spec(); err != nil {
 		return nil, fmt.Errorf("describe this device: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
-	st, err := s.open(ctx, l, wire.KindRegister, &wire.Register{RegionID: region, Held: held, Spec: spec})
+	st, err := s.open(ctx, l, wire.KindRegister, &m)
 	if err != nil {
 		return nil, err
 	}

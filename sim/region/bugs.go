@@ -21,12 +21,14 @@ const (
 	BugBlockedForever   Bug = "never wake blocked evaluations"
 	BugStalePlan        Bug = "accept plans of deliveries that were taken back"
 	BugAckBeforePersist Bug = "acknowledge a desired state that is not on disk"
+	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
 // bugs lists all of them, for the test that each is found.
 var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
+	BugForgetEpoch,
 }
 
 // planted is the part that the device's own hook carries.

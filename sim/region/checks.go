@@ -22,21 +22,23 @@ type checks struct {
 	s        *sim
 	promises map[uint64][]byte     // index → entry, of what users were told is stored
 	told     map[fleet.UUID]string // terminal states that devices were told are stored
-	stopped  map[fleet.UUID]bool   // before a restore; the devices may be at it still
+	stopped  map[fleet.UUID]bool   // before a restore, or as orphans; the devices may be at it still
 }
 
 func newChecks(s *sim) *checks {
-	return &checks{s: s, promises: map[uint64][]byte{}, told: map[fleet.UUID]string{}}
+	return &checks{s: s, promises: map[uint64][]byte{}, told: map[fleet.UUID]string{}, stopped: map[fleet.UUID]bool{}}
 }
 
 func (c *checks) beforeRestore() {
-	c.stopped = map[fleet.UUID]bool{}
 	for a := range c.s.server.store.View().Allocs() {
 		if a.Desired != state.DesiredRun {
 			c.stopped[a.ID] = true
 		}
 	}
 }
+
+// orphanStopped notes that an operator stopped an orphan, which has no row.
+func (c *checks) orphanStopped(id fleet.UUID) { c.stopped[id] = true }
 
 // afterRestore voids what was promised beyond an entry.
 func (c *checks) afterRestore(index uint64) {

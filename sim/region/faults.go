@@ -41,6 +41,8 @@ func (s *sim) oneFault() {
 		s.loseModule(m)
 	case pick < 92:
 		s.restoreRegion()
+	case pick < 94:
+		s.stray()
 	default:
 		if m.link != nil {
 			s.fault("device %d: its link drops", m.n)
@@ -100,6 +102,27 @@ func (s *sim) restoreRegion() {
 	s.checks.afterRestore(uint64(keep))
 }
 
+// stray points devices at the server of another region: one that was moved, or
+// all of them, as when a server's data folder is emptied and founds itself anew.
+func (s *sim) stray() {
+	lost := s.devices
+	if s.chance(500) {
+		lost = lost[s.rng.IntN(len(lost)):][:1]
+	}
+	s.fault("%d devices are pointed at another region", len(lost))
+	for _, m := range lost {
+		m.strayed = true
+		if m.link != nil {
+			m.link.end()
+		}
+	}
+	s.after(s.between(5*time.Second, 40*time.Second), "devices are pointed back", func() {
+		for _, m := range lost {
+			m.strayed = false
+		}
+	})
+}
+
 // loseModule is an eviction behind the agent's back while it was down.
 func (s *sim) loseModule(m *machine) {
 	if m.gone {
@@ -114,7 +137,7 @@ func (s *sim) loseModule(m *machine) {
 // heal repairs everything that can be.
 func (s *sim) heal() {
 	for _, m := range s.devices {
-		m.cut = false
+		m.cut, m.strayed = false, false
 		if !m.agentUp {
 			s.after(s.between(0, 5*time.Second), "agent boots", m.boot)
 		}

@@ -41,6 +41,7 @@ type link struct {
 	messages []*wire.Desired
 	awaiting bool
 	changed  <-chan struct{}
+	raised   <-chan struct{}
 }
 
 // roundTrip sends a message through its codec, so that the ends share nothing.
@@ -153,9 +154,13 @@ func (m *machine) dialSoon() {
 
 func (m *machine) dial() {
 	m.dialing = false
-	srv := m.s.server
 	if m.link != nil {
 		return
+	}
+	r := m.core.Register()
+	srv := m.s.server
+	if m.strayed && !r.RegionID.IsZero() { // a device that belongs to nobody would stay there
+		srv = m.s.other
 	}
 	if m.cut || !srv.up {
 		m.dialSoon()
@@ -164,8 +169,8 @@ func (m *machine) dial() {
 	l := &link{m: m, srv: srv, srvLife: srv.life, open: true}
 	m.link = l
 	srv.links = append(srv.links, l)
-	region, held := m.core.Register()
-	msg := roundTrip(m.s, &wire.Register{RegionID: region, Held: held, Spec: m.spec}, &wire.Register{})
+	r.Spec = m.spec
+	msg := roundTrip(m.s, &r, &wire.Register{})
 	l.toServer(streamRegister, func(l *link) { l.register(msg) })
 	m.later(10*time.Second, "no welcome", func() {
 		if m.link == l && !l.welcomed {
@@ -176,22 +181,47 @@ func (m *machine) dial() {
 
 // register is the server's side of a device's first words.
 func (l *link) register(msg *wire.Register) {
-	region := l.srv.store.View().Region()
-	if !msg.RegionID.IsZero() && msg.RegionID != region.ID {
-		l.m.s.object("device %d obeys region %s", l.m.n, msg.RegionID)
+	v := l.srv.store.View()
+	if region := v.Region(); !msg.RegionID.IsZero() && msg.RegionID != region.ID {
+		if l.srv == l.m.s.server {
+			l.m.s.object("device %d obeys region %s", l.m.n, msg.RegionID)
+		}
+		l.toDevice(streamRegister, func() { l.m.hangUp("another region's server refuses it") })
+		return
 	}
+	if _, beyond := desired.Base(v, msg); beyond && l.m.s.opts.Bug != BugForgetEpoch {
+		raise := command.EpochRaise{Epoch: v.Region().Epoch, Node: l.m.id, Held: msg.Held, Mark: msg.Mark, At: l.m.s.now.UnixNano()}
+		l.srv.propose(raise, func(_ uint64, result any, err error) {
+			if err != nil || !l.open || l.srvLife != l.srv.life {
+				l.end()
+				return
+			}
+			l.m.note("its region was taken back: %+v", result)
+			l.store(msg)
+		})
+		return
+	}
+	l.store(msg)
+}
+
+// store commits what the device reports of itself and begins the session.
+func (l *link) store(msg *wire.Register) {
 	cmd := command.NodeRegister{ID: l.m.id, Spec: msg.Spec, Addr: "10.0.0.1:4647", At: l.m.s.now.UnixNano(), Seed: l.m.s.seed32()}
 	l.srv.propose(cmd, func(_ uint64, _ any, err error) {
 		if err != nil || !l.open || l.srvLife != l.srv.life {
 			l.end()
 			return
 		}
-		l.enter(msg.Held)
+		l.enter(msg)
 	})
 }
 
-func (l *link) enter(held wire.Generation) {
+func (l *link) enter(msg *wire.Register) {
 	view := l.srv.store.View()
+	held, _ := desired.Base(view, msg)
+	if l.m.s.opts.Bug == BugForgetEpoch {
+		held = msg.Held
+	}
 	if old := l.srv.sessions[l.m.n]; old != nil {
 		old.left = true
 		old.end()
@@ -246,8 +276,9 @@ func (l *link) push() {
 	}
 	if len(l.messages) == 0 {
 		l.changed = l.srv.store.Watch(state.Topic{Table: state.TableNodeAllocs, Key: uint64(l.node)})
+		l.raised = l.srv.store.Watch(state.Topic{Table: state.TableRegion})
 		diff := desired.Difference(l.srv.store.View(), l.node, l.held)
-		if !l.first && len(diff) == 1 && len(diff[0].Allocs) == 0 {
+		if !l.first && len(diff) == 1 && len(diff[0].Allocs) == 0 && !diff[0].Full {
 			return
 		}
 		l.first, l.messages = false, diff
@@ -276,15 +307,28 @@ func (l *link) pushIfChanged() {
 	}
 	select {
 	case <-l.changed:
-		l.changed = nil
-		l.m.s.after(l.m.s.between(0, 2*time.Millisecond), "push", l.push)
+	case <-l.raised:
 	default:
+		return
 	}
+	l.changed = nil
+	l.m.s.after(l.m.s.between(0, 2*time.Millisecond), "push", l.push)
 }
 
 // status takes a batch in; it is acknowledged once committed.
 func (l *link) status(b *wire.StatusBatch) {
 	ack := func() { l.toDevice(streamStatus, func() { l.statusAcked(b) }) }
+	if row := l.srv.store.View().Node(l.node); b.TellsOrphans && row.TellsNew(b.Orphans) {
+		l.srv.propose(command.NodeOrphans{Node: l.m.id, Orphans: b.Orphans, At: l.m.s.now.UnixNano()}, func(_ uint64, _ any, err error) {
+			if err != nil {
+				l.end()
+				return
+			}
+			b.TellsOrphans = false
+			l.status(b)
+		})
+		return
+	}
 	if len(b.Allocs) == 0 {
 		ack()
 		return

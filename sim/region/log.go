@@ -29,6 +29,7 @@ type entry struct {
 // prefix is on disk and committed.
 type raftLog struct {
 	s         *sim
+	srv       *server
 	entries   []entry
 	committed int
 	flushing  bool
@@ -84,12 +85,12 @@ func (l *raftLog) commit(upTo int) {
 		if e.answer != nil && !e.early {
 			e.answer(index, result, err)
 		}
-		l.s.server.applied()
+		l.srv.applied()
 	}
 }
 
 func (l *raftLog) applyLive(index uint64, e *entry) (any, error) {
-	store, data := l.s.server.store, e.data
+	store, data := l.srv.store, e.data
 	before := store.View()
 	result, err := apply(store, index, data)
 	if errors.Is(err, command.ErrMalformed) {
@@ -100,15 +101,20 @@ func (l *raftLog) applyLive(index uint64, e *entry) (any, error) {
 	}
 	l.hashes = append(l.hashes[:index-1], store.View().Hash())
 	l.s.foldBytes(data)
-	l.s.checks.committed(before, store.View(), index, e.cmd, err)
+	if !l.srv.foreign {
+		l.s.checks.committed(before, store.View(), index, e.cmd, err)
+	}
 	return result, err
 }
 
+// apply leaves the state's index alone for a leader's empty entry, as raft does:
+// what a state was made of are commands.
 func apply(store *state.Store, index uint64, data []byte) (result any, err error) {
-	txn := store.Begin()
-	if data != nil {
-		result, err = command.Apply(txn, index, data)
+	if data == nil {
+		return nil, nil
 	}
+	txn := store.Begin()
+	result, err = command.Apply(txn, index, data)
 	txn.Commit(index)
 	return result, err
 }

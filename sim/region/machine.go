@@ -40,6 +40,7 @@ type machine struct {
 
 	link    *link
 	cut     bool
+	strayed bool // it is pointed at the other region's server
 	dialing bool
 	pause   time.Duration
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // atRest is what must hold when nothing happens any more.
@@ -156,6 +157,15 @@ func (c *checks) machineAtRest(v *state.View, m *machine) {
 	dev := m.core.View()
 	if dev.Untold > 0 {
 		c.s.object("at rest device %d has %d untold states", m.n, dev.Untold)
+	}
+	var orphans []wire.Orphan
+	for _, a := range dev.Allocs {
+		if a.Orphan && !fleet.ClientTerminal(a.Status) {
+			orphans = append(orphans, wire.Orphan{ID: a.ID})
+		}
+	}
+	if row := v.NodeByID(m.id); !slices.EqualFunc(row.Orphans, orphans, func(a state.Orphan, b wire.Orphan) bool { return a.ID == b.ID }) {
+		c.s.object("at rest device %d has %d orphans and the region knows of %d", m.n, len(orphans), len(row.Orphans))
 	}
 	if len(m.ended) > 0 {
 		c.s.object("at rest the drivers of device %d still keep the ends of %v", m.n, slices.Sorted(maps.Keys(m.ended)))

@@ -20,7 +20,10 @@ var errNoLeader = errors.New("there is no leader")
 type server struct {
 	s        *sim
 	up       bool
-	life     int // of the process
+	life     int    // of the process
+	foreign  bool   // of another region
+	mark     uint64 // names what this life of the process writes
+	after    uint64 // index that it began from
 	term     uint64
 	log      *raftLog
 	store    *state.Store
@@ -61,7 +64,7 @@ func (v *server) start() {
 		return
 	}
 	v.store = v.log.rebuild()
-	v.up, v.life = true, v.life+1
+	v.up, v.life, v.mark, v.after = true, v.life+1, v.s.rng.Uint64()|1, v.store.View().Index()
 	v.s.note("server starts at index %d", v.store.View().Index())
 	v.elect()
 }
@@ -89,11 +92,16 @@ func (v *server) takeOver() {
 	v.s.note("term %d begins at index %d", v.term, v.store.View().Index())
 	v.lead = newLeadership(v)
 	region := v.store.View().Region()
-	if v.s.restored && region.Epoch == 1 {
-		v.propose(command.RegionFound{ID: region.ID, Name: region.Name, Epoch: 2, At: v.s.now.UnixNano()}, func(uint64, any, error) {})
-	}
+	at := v.s.now.UnixNano()
 	if region.ID.IsZero() {
-		v.propose(command.RegionFound{ID: v.s.uuid(), Name: "sim", Epoch: 1, At: v.s.now.UnixNano()}, func(uint64, any, error) {})
+		v.propose(command.RegionFound{ID: v.s.uuid(), Name: "sim", Epoch: 1, At: at}, func(uint64, any, error) {})
+	}
+	if n := len(region.Marks); n == 0 || region.Marks[n-1].ID != v.mark {
+		v.propose(command.MarkBegin{ID: v.mark, After: v.after, At: at}, func(_ uint64, _ any, err error) {
+			if err != nil && !errors.Is(err, errLeadership) {
+				v.s.object("the mark is refused: %v", err)
+			}
+		})
 	}
 }
 
@@ -130,18 +138,19 @@ func (v *server) stepDown() {
 func (s *sim) build() {
 	n := 3 + s.rng.IntN(10)
 	s.server = &server{s: s, sessions: make([]*link, n)}
-	s.server.log = &raftLog{s: s}
+	s.server.log = &raftLog{s: s, srv: s.server}
 	s.checks = newChecks(s)
 	for i := range n {
 		s.devices = append(s.devices, s.newMachine(i))
 	}
 	s.users = &users{s: s}
 	s.server.start()
+	s.other = &server{s: s, foreign: true, sessions: make([]*link, n)}
+	s.other.log = &raftLog{s: s, srv: s.other}
+	s.other.start()
 	for _, m := range s.devices {
 		s.after(s.between(0, 15*time.Second), "agent boots", m.boot)
 	}
-	s.users.begin()
-	s.beginFaults()
 }
 
 func (s *sim) newMachine(i int) *machine {

@@ -57,13 +57,24 @@ type sim struct {
 
 	parse   device.Parser
 	server  *server
+	other   *server // of another region, at which devices are pointed now and then
 	devices []*machine
 	users   *users
 	checks  *checks
 }
 
 // Run plays one seed to its end, or until an oracle objects.
-func Run(o Options) (r Result) {
+func Run(o Options) Result {
+	return run(o, func(s *sim) {
+		s.build()
+		s.users.begin()
+		s.beginFaults()
+		s.play()
+	})
+}
+
+// run makes a simulation and lets script play it.
+func run(o Options, script func(*sim)) (r Result) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], o.Seed)
 	copy(key[8:], "dunlin region simulator")
@@ -84,8 +95,7 @@ func Run(o Options) (r Result) {
 		s.result.Digest = s.trace.Sum64()
 		r = s.result
 	}()
-	s.build()
-	s.play()
+	script(s)
 	return s.result
 }
 

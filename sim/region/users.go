@@ -43,6 +43,7 @@ func (u *users) once() {
 		u.register(i, u.changed(j))
 	case pick < 80:
 		u.send("evaluates "+string(j.ID), command.JobEvaluate{Namespace: fleet.DefaultNamespace, ID: j.ID, EvalID: u.s.uuid(), At: at})
+	case pick < 81 && u.orphan(at):
 	case pick < 84:
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
 		u.send(fmt.Sprintf("sets eligibility of device %d", m.n), command.NodeEligibility{Node: m.id, Eligible: u.s.chance(600), At: at})
@@ -52,6 +53,27 @@ func (u *users) once() {
 			Namespace: fleet.DefaultNamespace, ID: j.ID, Purge: purge, EvalID: u.s.uuid(), At: at,
 		})
 	}
+}
+
+// orphan has an operator decide about an orphan, if there is one.
+func (u *users) orphan(at int64) bool {
+	var all []fleet.UUID
+	for n := range u.s.server.store.View().Nodes() {
+		for _, o := range n.Orphans {
+			all = append(all, o.ID)
+		}
+	}
+	if len(all) == 0 {
+		return false
+	}
+	id := all[u.s.rng.IntN(len(all))]
+	if u.s.chance(500) {
+		u.s.checks.orphanStopped(id)
+		u.send("stops orphan "+short(id), command.AllocStop{Alloc: id, EvalID: u.s.uuid(), At: at})
+	} else {
+		u.send("adopts orphan "+short(id), command.AllocAdopt{Alloc: id, EvalID: u.s.uuid(), At: at})
+	}
+	return true
 }
 
 func (u *users) register(i int, j *fleet.Job) {

@@ -13,10 +13,10 @@ import (
 )
 
 func (e *env) allocCmd() *cobra.Command {
-	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation"}
+	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation, or stop one"}
 	logs := e.logs()
 	logs.Use, logs.GroupID = "logs ALLOC", ""
-	c.AddCommand(e.allocStatus(), logs)
+	c.AddCommand(e.allocStatus(), logs, e.allocStop(), e.allocAdopt())
 	return c
 }
 

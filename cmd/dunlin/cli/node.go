@@ -14,7 +14,7 @@ import (
 
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
-	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeInvite(), e.nodeEligibility())
+	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility())
 	return c
 }
 
@@ -104,6 +104,12 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	}
 	if err := t.flush(); err != nil {
 		return err
+	}
+	if len(n.Orphans) > 0 {
+		fmt.Fprintln(e.Out)
+		if err := e.printOrphans([]*fleet.Node{n}); err != nil {
+			return err
+		}
 	}
 	allocs, _, err := c.NodeAllocations(cmd.Context(), n.ID, nil)
 	if err != nil || len(allocs) == 0 {

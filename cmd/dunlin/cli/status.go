@@ -19,6 +19,9 @@ func (e *env) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !asJSON {
+				e.warnBrake(cmd.Context(), c)
+			}
 			if len(args) == 1 {
 				return e.jobStatus(cmd.Context(), c, args[0], asJSON)
 			}
