@@ -87,6 +87,9 @@ func canonicalTask(t *Task, g *TaskGroup) {
 func canonicalConstraints(cs []Constraint) {
 	for i := range cs {
 		cs[i].Operand = cs[i].Op()
+		if cs[i].Mode == ConstraintPlace {
+			cs[i].Mode = ""
+		}
 	}
 }
 

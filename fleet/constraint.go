@@ -1,5 +1,10 @@
 package fleet
 
+import (
+	"iter"
+	"strings"
+)
+
 // Constraint operators. An empty operand means OpEqual.
 const (
 	OpEqual         = "="
@@ -16,6 +21,16 @@ const (
 	OpDistinctHosts = "distinct_hosts"
 )
 
+// Modes of a constraint: when it must hold.
+const (
+	// ConstraintPlace is the default, and empty in canonical jobs: it is asked
+	// when a place is looked for. What runs stays.
+	ConstraintPlace = "place"
+	// ConstraintAlways: an allocation on a node for which it no longer holds is
+	// moved.
+	ConstraintAlways = "always"
+)
+
 // Operators lists every constraint operator, for messages and suggestions.
 var Operators = []string{
 	OpEqual, OpNotEqual, OpLess, OpLessEqual, OpGreater, OpGreaterEqual,
@@ -28,6 +43,7 @@ type Constraint struct {
 	LTarget string `hcl:"attribute" change:"inplace"`
 	RTarget string `hcl:"value" change:"inplace"`
 	Operand string `hcl:"operator" change:"inplace"`
+	Mode    string `json:",omitempty" hcl:"mode" change:"inplace"`
 }
 
 // Op returns the operator, with the aliases of the field resolved.
@@ -39,6 +55,51 @@ func (c Constraint) Op() string {
 		return OpNotEqual
 	}
 	return c.Operand
+}
+
+// Always reports whether the constraint must hold as long as the allocation
+// lives.
+func (c Constraint) Always() bool { return c.Mode == ConstraintAlways }
+
+// Mentions reports whether one side refers to a value of that kind ("attr",
+// "meta") for whose name the function is true.
+func (c Constraint) Mentions(kind string, name func(string) bool) bool {
+	for _, side := range []string{c.LTarget, c.RTarget} {
+		ref, ok := strings.CutPrefix(side, "${"+kind+".")
+		if key, whole := strings.CutSuffix(ref, "}"); ok && whole && name(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// AlwaysConstraints yields the constraints of a job, its groups and tasks that
+// must hold as long as an allocation lives.
+func (j *Job) AlwaysConstraints() iter.Seq[Constraint] {
+	return func(yield func(Constraint) bool) {
+		each := func(cs []Constraint) bool {
+			for _, c := range cs {
+				if c.Always() && !yield(c) {
+					return false
+				}
+			}
+			return true
+		}
+		if !each(j.Constraints) {
+			return
+		}
+		for i := range j.TaskGroups {
+			g := &j.TaskGroups[i]
+			if !each(g.Constraints) {
+				return
+			}
+			for k := range g.Tasks {
+				if !each(g.Tasks[k].Constraints) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // String formats c as one reads it: "${attr.cpu.arch} = arm64".

@@ -228,6 +228,12 @@ func (c *checker) name(path, name string, limit int) {
 func (c *checker) constraints(path string, cs []Constraint) {
 	for i, k := range cs {
 		p := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case k.Mode != "" && k.Mode != ConstraintPlace && k.Mode != ConstraintAlways:
+			c.refuse(p+".Mode", fmt.Sprintf("unknown mode %q", k.Mode), "use place (the default) or always")
+		case k.Always() && k.Op() == OpDistinctHosts:
+			c.refuse(p+".Mode", "distinct_hosts says where to place and nothing that could change later", "leave mode out")
+		}
 		switch op := k.Op(); {
 		case !slices.Contains(Operators, op):
 			c.refuse(p+".Operand", fmt.Sprintf("unknown operator %q", k.Operand), "use one of "+strings.Join(Operators, " "))

@@ -26,7 +26,7 @@ func TestValidateMessages(t *testing.T) {
 	group := func(f func(*TaskGroup)) func(*Job) { return func(j *Job) { f(&j.TaskGroups[0]) } }
 	task := func(f func(*Task)) func(*Job) { return func(j *Job) { f(&j.TaskGroups[0].Tasks[0]) } }
 	rule := func(l, op, r string) func(*Job) {
-		return func(j *Job) { j.Constraints = []Constraint{{l, r, op}} }
+		return func(j *Job) { j.Constraints = []Constraint{{LTarget: l, RTarget: r, Operand: op}} }
 	}
 	const g, k = "TaskGroups[0]", "TaskGroups[0].Tasks[0]"
 	for _, tc := range []struct {

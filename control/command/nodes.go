@@ -39,6 +39,9 @@ func applyNodeRegister(x *state.Txn, index uint64, c NodeRegister) (NodeRegister
 	if old != nil && old.Link == fleet.LinkLost {
 		evaluateReturned(m, row)
 	}
+	if old != nil {
+		evaluateAlways(m, old.Spec, row)
+	}
 	return NodeRegistered{Key: row.Key, New: old == nil, Evals: m.ids}, nil
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -35,6 +36,7 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	if err := checkEvals(x, c.Evals); err != nil {
 		return Planned{}, err
 	}
+	overtaken := p.overtaken()
 	// InsertAllocs is the last that can refuse, and it does before it writes.
 	if err := x.InsertAllocs(p.rows, index); err != nil {
 		return Planned{}, fmt.Errorf("%w: %v", ErrExists, err)
@@ -43,7 +45,38 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	p.update()
 	p.linkPrevs()
 	putEvals(x, index, c.Evals, c.At)
+	p.lookAgain(overtaken)
 	return Planned{Index: index, Placed: len(p.rows), Stopped: len(p.Stops), Updated: len(p.Updates)}, nil
+}
+
+// overtaken finds a node whose description changed after the plan was made, if
+// the job has a constraint that must always hold: the change met no allocation to
+// judge, since it is placed only now. Zero if there is none.
+func (p *planner) overtaken() (node fleet.UUID) {
+	if p.version == nil {
+		return node
+	}
+	for range p.version.Spec.AlwaysConstraints() {
+		for _, row := range p.rows {
+			if n := p.x.Node(row.Node); n != nil && n.ModifyIndex > p.Snapshot {
+				return n.ID
+			}
+		}
+		break
+	}
+	return node
+}
+
+// lookAgain gives the job an evaluation after its plan was overtaken. The plan
+// has no seed of its own; what it does have is drawn from one.
+func (p *planner) lookAgain(node fleet.UUID) {
+	if node.IsZero() {
+		return
+	}
+	var seed [32]byte
+	copy(seed[:], p.Eval[:])
+	binary.LittleEndian.PutUint64(seed[16:], p.index)
+	newMinter(p.x, p.index, p.At, seed).evaluate(p.version.Job, fleet.TriggerNodeUpdate, node)
 }
 
 func (p *planner) findVersion() error {

@@ -100,7 +100,11 @@ func (p *placing) count(change *GroupChange, s reconcile.Place) {
 	switch {
 	case s.Replace:
 		change.Destructive++
-		p.stop(s.Prev, false, fmt.Sprintf("replaced by version %d of the job", p.cur.Version))
+		reason := s.Reason
+		if reason == "" {
+			reason = fmt.Sprintf("replaced by version %d of the job", p.cur.Version)
+		}
+		p.stop(s.Prev, false, reason)
 	case s.Reschedule:
 		change.Reschedule++
 		change.Place++
@@ -116,7 +120,11 @@ func (p *placing) restore(change *GroupChange) {
 	for _, s := range p.failed {
 		if s.Replace && !p.pool.restore(s, p.request) {
 			change.Stop++
-			p.stop(s.Prev, false, fmt.Sprintf("version %d of the job took its room", p.cur.Version))
+			reason := fmt.Sprintf("version %d of the job took its room", p.cur.Version)
+			if s.Reason != "" {
+				reason = s.Reason + "; others of its job took its room"
+			}
+			p.stop(s.Prev, false, reason)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (a *attempt) reconcileInput(rules reconcile.Rules) reconcile.Input {
 			e := v.Eval(id)
 			return e != nil && !e.Ended() && id != a.in.Eval.ID
 		},
-		Stays: a.stays(),
+		Stays: a.stays(), Broken: a.broken(),
 	}
 }
 
@@ -136,6 +136,25 @@ func (a *attempt) stays() func(int, state.NodeKey) bool {
 			checkers[group] = c
 		}
 		return c.Judge(a.in.View.Node(k).Spec)
+	}
+}
+
+// broken asks the constraints that must always hold. The word of a node without
+// link is old, but it is the last one.
+func (a *attempt) broken() func(int, state.NodeKey) (string, bool) {
+	checkers := map[int]*feasible.Checker{}
+	return func(group int, k state.NodeKey) (string, bool) {
+		c, known := checkers[group]
+		if !known {
+			c = feasible.Always(a.cur.Spec, &a.cur.Spec.TaskGroups[group])
+			checkers[group] = c
+		}
+		if c == nil {
+			return "", false
+		}
+		n := a.in.View.Node(k)
+		wants, has, broken := c.Broken(n.Spec)
+		return fmt.Sprintf("moved: %s no longer holds on node %s, which has %s", wants, n.Spec.Name, has), broken
 	}
 }
 

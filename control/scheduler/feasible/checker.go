@@ -55,6 +55,38 @@ func New(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 // well run the task that it started.
 func Staying(job *fleet.Job, g *fleet.TaskGroup) *Checker { return staying(job, g) }
 
+// Always compiles the constraints that must hold as long as an allocation lives;
+// nil if the group has none.
+func Always(job *fleet.Job, g *fleet.TaskGroup) *Checker {
+	c := &Checker{}
+	all := [][]fleet.Constraint{job.Constraints, g.Constraints}
+	for i := range g.Tasks {
+		all = append(all, g.Tasks[i].Constraints)
+	}
+	for _, ks := range all {
+		for _, k := range ks {
+			if k.Always() && k.Op() != fleet.OpDistinctHosts {
+				c.rules = append(c.rules, newConstraintRule(k))
+			}
+		}
+	}
+	if len(c.rules) == 0 {
+		return nil
+	}
+	return c
+}
+
+// Broken is the first rule that the node breaks and what it has instead, in
+// words; ok says that it breaks one.
+func (c *Checker) Broken(n *fleet.Node) (wants, has string, ok bool) {
+	for _, r := range c.rules {
+		if !r.holds(n) {
+			return r.name(), r.has(n), true
+		}
+	}
+	return "", "", false
+}
+
 func staying(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 	c := &Checker{byKey: map[string]int32{}}
 	if dcs := newDatacenterRule(job.Datacenters); !dcs.all() {

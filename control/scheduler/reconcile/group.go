@@ -26,6 +26,7 @@ type holder struct {
 	alloc *state.Alloc
 	role  role
 	at    time.Time // roleDelayed
+	why   string    // roleReplace: not because of a new version
 }
 
 // vacancy is what is known about a slot that was given up.
@@ -97,7 +98,11 @@ func (s *sorter) addLive(a *state.Alloc) {
 	}
 	switch s.kind(a) {
 	case fleet.ChangeNone:
-		s.hold(a, roleKeep)
+		if why, broken := s.broken(a); broken {
+			s.holders = append(s.holders, holder{alloc: a, role: roleReplace, why: why})
+		} else {
+			s.hold(a, roleKeep)
+		}
 	case fleet.ChangeInPlace:
 		if s.in.Stays(s.group.Index, a.Node) {
 			s.hold(a, roleInPlace)
@@ -107,6 +112,16 @@ func (s *sorter) addLive(a *state.Alloc) {
 	default:
 		s.hold(a, roleReplace)
 	}
+}
+
+// broken asks for a rule that must hold as long as the allocation lives. What is
+// moved for it is replaced like by a new version: it runs on until its successor
+// has a place, since stopping it would heal nothing.
+func (s *sorter) broken(a *state.Alloc) (string, bool) {
+	if s.in.Broken == nil {
+		return "", false
+	}
+	return s.in.Broken(s.group.Index, a.Node)
 }
 
 func (s *sorter) addFailed(a *state.Alloc) {
@@ -128,7 +143,7 @@ func (s *sorter) addFailed(a *state.Alloc) {
 		s.vacate(vacancy{prev: a, reschedule: true, delay: wait})
 		return
 	}
-	s.holders = append(s.holders, holder{a, roleDelayed, due})
+	s.holders = append(s.holders, holder{alloc: a, role: roleDelayed, at: due})
 }
 
 func (s *sorter) kind(a *state.Alloc) fleet.Change {
@@ -183,7 +198,7 @@ func (s *sorter) assign(h holder) {
 	case roleInPlace:
 		g.InPlace = append(g.InPlace, h.alloc)
 	case roleReplace:
-		g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true})
+		g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true, Reason: h.why})
 	case roleDone:
 		g.Done++
 	case roleSpent:

@@ -33,6 +33,9 @@ type Input struct {
 	// Stays reports whether the node still meets the rules of the group of that
 	// position in the current version.
 	Stays func(group int, node state.NodeKey) bool
+	// Broken reports, for a group of the current version, why an allocation may
+	// not stay on the node although its job did not change; nil: none may not.
+	Broken func(group int, node state.NodeKey) (reason string, broken bool)
 }
 
 // Result is what to do.
@@ -63,6 +66,7 @@ type Place struct {
 	Reschedule bool           // Prev failed, and this counts as an attempt
 	Delay      time.Duration  // the policy's delay that was waited
 	Avoid      *state.NodeKey // on which Prev failed
+	Reason     string         // why Prev is moved; empty: by a new version
 }
 
 // Delayed is a failed allocation that will be placed again later.
