@@ -21,14 +21,46 @@ type NodeEligibilityResponse struct {
 	WriteMeta
 }
 
-// InviteRequest asks for a single-use invite for one device.
+// InviteRequest asks for an invite.
 type InviteRequest struct {
 	Name       string         `json:",omitempty"` // the device's name; empty: it chooses
 	Datacenter string         `json:",omitempty"`
+	Pool       string         `json:",omitempty"` // the devices' node pool
+	Role       string         `json:",omitempty"` // fleet.InviteRoleNode (default) or fleet.InviteRoleGateway
 	TTL        fleet.Duration `json:",omitempty"` // 0: the region's default
+	Count      int            `json:",omitempty"` // how many may join; 0: one
 }
 
-// InviteResponse is an invite. Whoever holds the line can join once.
+// Invite is an open or spent invite, as people see it. The token is nowhere.
+type Invite struct {
+	ID         string // by which it is revoked
+	Name       string `json:",omitempty"`
+	Datacenter string
+	Pool       string `json:",omitempty"`
+	Role       string
+	Count      int // how many may join in all
+	Left       int
+	CreatedAt  int64        // Unix nanoseconds, as below
+	ExpiresAt  int64        //
+	UsedAt     int64        `json:",omitempty"` // last
+	UsedBy     fleet.NodeID `json:",omitempty"` // last
+}
+
+// NodeStandingRequest approves, quarantines or revokes a device.
+type NodeStandingRequest struct {
+	Standing string // fleet.StandingApproved, StandingQuarantined or StandingRevoked
+	Reason   string `json:",omitempty"`
+}
+
+// NodeStandingResponse answers it.
+type NodeStandingResponse struct {
+	NodeModifyIndex uint64
+	EvalIDs         []fleet.EvalID
+	WriteMeta
+}
+
+// InviteResponse is an invite. Whoever holds the line can join, as often as its
+// count says.
 type InviteResponse struct {
 	Invite    string // the line for `dunlin join`
 	ExpiresAt int64  // Unix nanoseconds
@@ -66,4 +98,21 @@ func (c *Client) SetEligible(ctx context.Context, id fleet.NodeID, eligible bool
 func (c *Client) Invite(ctx context.Context, r *InviteRequest) (*InviteResponse, error) {
 	var out InviteResponse
 	return &out, c.write(ctx, http.MethodPost, "/nodes/invite", nil, r, &out)
+}
+
+// Invites lists the invites that have not expired, spent ones included.
+func (c *Client) Invites(ctx context.Context, q *QueryOptions) (out []*Invite, m QueryMeta, err error) {
+	m, err = c.read(ctx, "/nodes/invites", q, nil, &out)
+	return out, m, err
+}
+
+// RevokeInvite takes an invite back, by its ID or the beginning of it.
+func (c *Client) RevokeInvite(ctx context.Context, id string) error {
+	return c.write(ctx, http.MethodDelete, "/nodes/invite/"+segment(id), nil, nil, nil)
+}
+
+// SetStanding approves, quarantines or revokes a device.
+func (c *Client) SetStanding(ctx context.Context, id fleet.NodeID, in *NodeStandingRequest) (*NodeStandingResponse, error) {
+	var out NodeStandingResponse
+	return &out, c.write(ctx, http.MethodPut, "/node/"+segment(id)+"/standing", nil, in, &out)
 }

@@ -71,6 +71,9 @@ const (
 	typeFacts         = 20
 	typeFactsAck      = 21
 	typeModuleFrom    = 30
+	typeRenewRequest  = 35
+	typeRenewAnswer   = 36
+	typeProbeAnswer   = 37
 
 	typeTrafficRequest = 50
 	typeTrafficAnswer  = 51

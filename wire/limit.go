@@ -19,6 +19,9 @@ var frameMax = map[byte]int{
 	typeModuleRequest: 16 << 10,
 	typeLogRequest:    4 << 10,
 	typeJoinRequest:   4 << 10,
+	typeRenewRequest:  64,
+	typeRenewAnswer:   PEMBytesMax + ErrorBytesMax + 64,
+	typeProbeAnswer:   64,
 }
 
 func limitOf(m Message) int {

@@ -59,6 +59,10 @@ type Register struct {
 	Mark uint64
 	// Everything: the device lacks something that it should have; tell it all.
 	Everything bool
+	// Place names the running system and the data folder that the agent is in;
+	// zero: unknown. Only one agent can be in a place, so a link from the same
+	// place takes over at once; one from another place may be a clone's.
+	Place fleet.UUID
 }
 
 // Type implements [Message].
@@ -67,7 +71,8 @@ func (*Register) Type() byte { return typeRegister }
 // Append implements [Message].
 func (m *Register) Append(b []byte) []byte {
 	b = codec.AppendBytes(m.Held.append(append(b, m.RegionID[:]...)), m.Spec)
-	return codec.AppendBool(codec.AppendUint(b, m.Mark), m.Everything)
+	b = codec.AppendBool(codec.AppendUint(b, m.Mark), m.Everything)
+	return append(b, m.Place[:]...)
 }
 
 // Decode implements [Message].
@@ -76,6 +81,7 @@ func (m *Register) Decode(r *codec.Reader) {
 	m.Held = readGeneration(r)
 	m.Spec = r.Bytes("the node's description", fleet.NodeSpecBytesMax)
 	m.Mark, m.Everything = r.Uint(), r.Bool()
+	m.Place = r.UUID()
 }
 
 // Welcome answers Register.

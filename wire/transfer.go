@@ -81,6 +81,8 @@ type JoinAnswer struct {
 	CertPEM    []byte
 	CAPEM      []byte
 	Error      string // not empty: refused
+	Pool       string // the node pool that the invite chose; may be empty
+	Role       string // fleet.InviteRoleGateway, or empty for a node
 }
 
 // Type implements [Message].
@@ -90,7 +92,8 @@ func (*JoinAnswer) Type() byte { return typeJoinAnswer }
 func (m *JoinAnswer) Append(b []byte) []byte {
 	b = codec.AppendString(codec.AppendString(append(b, m.Node[:]...), m.Name), m.Region)
 	b = codec.AppendBytes(codec.AppendString(b, m.Datacenter), m.CertPEM)
-	return codec.AppendString(codec.AppendBytes(b, m.CAPEM), m.Error)
+	b = codec.AppendString(codec.AppendBytes(b, m.CAPEM), m.Error)
+	return codec.AppendString(codec.AppendString(b, m.Pool), m.Role)
 }
 
 // Decode implements [Message].
@@ -102,4 +105,5 @@ func (m *JoinAnswer) Decode(r *codec.Reader) {
 	m.CertPEM = r.Bytes("a certificate", PEMBytesMax)
 	m.CAPEM = r.Bytes("a CA certificate", PEMBytesMax)
 	m.Error = r.String("an error", ErrorBytesMax)
+	m.Pool, m.Role = r.String("a node pool", NameBytesMax), r.String("a role", NameBytesMax)
 }

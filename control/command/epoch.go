@@ -89,7 +89,7 @@ type EpochRaised struct {
 	Raised bool   // by this command
 }
 
-func applyEpochRaise(x *state.Txn, _ uint64, c EpochRaise) (EpochRaised, error) {
+func applyEpochRaise(x *state.Txn, index uint64, c EpochRaise) (EpochRaised, error) {
 	r := x.Region()
 	same := EpochRaised{Epoch: r.Epoch}
 	if r.ID.IsZero() {
@@ -104,7 +104,7 @@ func applyEpochRaise(x *state.Txn, _ uint64, c EpochRaise) (EpochRaised, error) 
 		x.SetRegion(r)
 		return EpochRaised{r.Epoch, true}, nil
 	}
-	if x.Standing(c.Held, c.Mark) != state.StandingBeyond {
+	if x.StandingAt(index, c.Held, c.Mark) != state.StandingBeyond {
 		return same, nil
 	}
 	if c.Held.Epoch > r.Epoch+EpochAheadMax {

@@ -1,5 +1,5 @@
-// Package enroll lets devices in: it makes invites, and turns a spent invite
-// into a certificate.
+// Package enroll lets devices in and keeps them in: it makes invites, turns a
+// spent invite into a certificate, and a certificate into its successor.
 //
 // The one idea: the token is spent in the log before anything is signed. Of two
 // devices that hold the same invite exactly one finds it unspent, on whichever
@@ -8,7 +8,8 @@
 //
 // Invariants: the region stores the hash of a token, never the token; the key
 // that is certified is the one the device proved to hold in its handshake; a
-// join link ends after one answer.
+// join link ends after one answer; a certificate is in the log before anybody
+// has it, and is renewed only for the key that the log knows and has not revoked.
 //
 // Threading: [Service] is safe for concurrent use; Serve waits for its
 // goroutines.
@@ -17,6 +18,7 @@ package enroll
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -39,6 +41,7 @@ const (
 	InviteTTLMax   = 90 * 24 * time.Hour
 	NodeCertTTL    = 365 * 24 * time.Hour
 	defaultDC      = "dc1"
+	renewPause     = time.Hour // between two renewals of one certificate
 	refusedNoToken = "this invite is not known here, or it was used or has expired; ask for a new one: dunlin node invite"
 )
 
@@ -53,6 +56,7 @@ type Service struct {
 	Store     *state.Store
 	Log       Log
 	Addresses func() []string // host:port under which devices reach the region
+	CertTTL   time.Duration   // of devices' certificates; 0: NodeCertTTL
 	Now       func() time.Time
 	Logger    *slog.Logger
 }
@@ -62,23 +66,53 @@ type Options struct {
 	Name       string        // the device's name; empty: the device chooses
 	Datacenter string        // empty: dc1
 	TTL        time.Duration // 0: InviteTTL
+	Count      int           // how many devices may join; 0: one
+	Pool       string        // the devices' node pool
+	Role       string        // fleet.InviteRoleNode (default) or fleet.InviteRoleGateway
 }
 
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// Invite makes a single-use invite and returns the line for the device.
-func (s *Service) Invite(ctx context.Context, o Options) (string, time.Time, error) {
+// check refuses what no invite can be, and fills what was left out.
+func (o *Options) check() error {
 	if o.TTL == 0 {
 		o.TTL = InviteTTL
 	}
 	if o.TTL < time.Minute || o.TTL > InviteTTLMax {
-		return "", time.Time{}, fmt.Errorf("an invite of %s is out of range; use 1m to %s", o.TTL, InviteTTLMax)
+		return fmt.Errorf("an invite of %s is out of range; use 1m to %s", o.TTL, InviteTTLMax)
 	}
 	if o.Name != "" && !nameRule.MatchString(o.Name) {
-		return "", time.Time{}, fmt.Errorf("%q cannot be a device's name; use up to 63 letters, digits, dots and dashes", o.Name)
+		return fmt.Errorf("%q cannot be a device's name; use up to 63 letters, digits, dots and dashes", o.Name)
+	}
+	if o.Count == 0 {
+		o.Count = 1
+	}
+	if o.Count < 1 || o.Count > fleet.InviteCountMax {
+		return fmt.Errorf("an invite for %d devices is out of range; use 1 to %d", o.Count, fleet.InviteCountMax)
+	}
+	if o.Name != "" && o.Count > 1 {
+		return fmt.Errorf("%d devices cannot all be named %q; leave the name out, and each says its own", o.Count, o.Name)
+	}
+	if o.Pool != "" && !nameRule.MatchString(o.Pool) {
+		return fmt.Errorf("%q cannot be a node pool; use up to 63 letters, digits, dots and dashes", o.Pool)
+	}
+	switch o.Role {
+	case fleet.InviteRoleNode:
+		o.Role = ""
+	case "", fleet.InviteRoleGateway:
+	default:
+		return fmt.Errorf("role %q: use %s or %s", o.Role, fleet.InviteRoleNode, fleet.InviteRoleGateway)
 	}
 	if o.Datacenter == "" {
 		o.Datacenter = defaultDC
+	}
+	return nil
+}
+
+// Invite makes an invite and returns the line for the devices.
+func (s *Service) Invite(ctx context.Context, o Options) (string, time.Time, error) {
+	if err := o.check(); err != nil {
+		return "", time.Time{}, err
 	}
 	token, hash, err := trust.NewToken()
 	if err != nil {
@@ -93,7 +127,7 @@ func (s *Service) Invite(ctx context.Context, o Options) (string, time.Time, err
 		return "", time.Time{}, err
 	}
 	_, err = s.Log.Propose(ctx, &command.InvitePut{At: now.UnixNano(), Invite: fleet.Invite{
-		TokenHash: string(hash), Name: o.Name, Datacenter: o.Datacenter,
+		TokenHash: string(hash), Name: o.Name, Datacenter: o.Datacenter, Pool: o.Pool, Role: o.Role, Count: o.Count,
 		CreatedAt: now.UnixNano(), ExpiresAt: expires.UnixNano(),
 	}})
 	return line, expires, err
@@ -101,6 +135,12 @@ func (s *Service) Invite(ctx context.Context, o Options) (string, time.Time, err
 
 // Serve answers joins until ctx ends.
 func (s *Service) Serve(ctx context.Context, l link.Listener) error {
+	return s.serveLinks(ctx, l, s.serve)
+}
+
+// serveLinks serves each link with one exchange, at most JoinsMax at once and
+// each for JoinTimeout.
+func (s *Service) serveLinks(ctx context.Context, l link.Listener, one func(context.Context, link.Link)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	busy := make(chan struct{}, JoinsMax)
@@ -120,16 +160,16 @@ func (s *Service) Serve(ctx context.Context, l link.Listener) error {
 		}
 		wg.Go(func() {
 			defer func() { <-busy }()
-			s.serve(ctx, k)
+			ctx, cancel := context.WithTimeout(ctx, JoinTimeout)
+			defer cancel()
+			stop := context.AfterFunc(ctx, func() { _ = k.Close(link.CodeShutdown, "the exchange took too long") })
+			defer stop()
+			one(ctx, k)
 		})
 	}
 }
 
 func (s *Service) serve(ctx context.Context, k link.Link) {
-	ctx, cancel := context.WithTimeout(ctx, JoinTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = k.Close(link.CodeShutdown, "the join took too long") })
-	defer stop()
 	st, err := k.AcceptStream(ctx)
 	if err != nil {
 		return
@@ -152,11 +192,7 @@ func (s *Service) serve(ctx context.Context, k link.Link) {
 		s.Logger.Info("device joined", "node", answer.Node, "name", answer.Name, "address", k.RemoteAddr())
 	}
 	if wire.Write(st, answer) == nil && st.CloseWrite() == nil {
-		// The device ends the link once it has its certificate on disk.
-		select {
-		case <-k.Context().Done():
-		case <-ctx.Done():
-		}
+		awaitEnd(ctx, k)
 	}
 }
 
@@ -168,10 +204,13 @@ func (s *Service) join(ctx context.Context, k link.Link, req *wire.JoinRequest) 
 	}
 	now := s.Now()
 	invite, ok := s.Store.View().Invite(string(hash))
-	if !ok || invite.UsedAt != 0 || invite.ExpiresAt < now.UnixNano() {
+	if !ok || invite.Left() == 0 || invite.ExpiresAt < now.UnixNano() {
 		return refuse(refusedNoToken)
 	}
-	answer := &wire.JoinAnswer{Region: s.CA.Region, Datacenter: invite.Datacenter, Name: invite.Name, CAPEM: trust.EncodeCert(s.CA.Cert)}
+	answer := &wire.JoinAnswer{
+		Region: s.CA.Region, Datacenter: invite.Datacenter, Name: invite.Name, CAPEM: trust.EncodeCert(s.CA.Cert),
+		Pool: invite.Pool, Role: invite.Role,
+	}
 	if answer.Name == "" {
 		answer.Name = req.Name
 	}
@@ -185,10 +224,31 @@ func (s *Service) join(ctx context.Context, k link.Link, req *wire.JoinRequest) 
 		return refuse("the invite could not be spent: " + err.Error())
 	}
 	id := trust.Identity{Region: s.CA.Region, Kind: trust.KindNode, ID: answer.Node.String()}
-	cert, err := s.CA.Sign(k.PeerCertificates()[0].PublicKey, id, now, NodeCertTTL, nil, nil)
+	if invite.Role == fleet.InviteRoleGateway {
+		id.Kind = trust.KindGateway
+	}
+	cert, err := s.sign(ctx, id, k.PeerCertificates()[0], false)
 	if err != nil {
-		return refuse("the certificate could not be signed: " + err.Error())
+		return refuse("no certificate could be made: " + err.Error())
 	}
 	answer.CertPEM = trust.EncodeCert(cert)
 	return answer
+}
+
+// sign makes a certificate for a key, and records it before anybody has it: what
+// is not in the log could never be renewed or revoked.
+func (s *Service) sign(ctx context.Context, id trust.Identity, holder *x509.Certificate, renewal bool) (*x509.Certificate, error) {
+	now := s.Now()
+	ttl := s.CertTTL
+	if ttl == 0 {
+		ttl = NodeCertTTL
+	}
+	cert, err := s.CA.Sign(holder.PublicKey, id, now, ttl, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Log.Propose(ctx, &command.IdentitySeen{
+		Peer: id.Peer(), KeyHash: trust.KeyHash(cert), ExpiresAt: cert.NotAfter.UnixNano(), Renewal: renewal, At: now.UnixNano(),
+	})
+	return cert, err
 }

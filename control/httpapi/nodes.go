@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
+	"crypto/rand"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -103,4 +106,82 @@ func (a *API) invite(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
 	return a.answer(w, r, a.Store.View().Index(), out)
+}
+
+func (a *API) setStanding(w http.ResponseWriter, r *http.Request) error {
+	var in api.NodeStandingRequest
+	if err := a.decode(w, r, &in); err != nil {
+		return err
+	}
+	switch in.Standing {
+	case fleet.StandingApproved, fleet.StandingQuarantined, fleet.StandingRevoked:
+	default:
+		return refuse(http.StatusBadRequest, "Standing is %q; use %s, %s or %s", in.Standing, fleet.StandingApproved, fleet.StandingQuarantined, fleet.StandingRevoked)
+	}
+	if len(in.Reason) > fleet.StandingReasonBytesMax {
+		return refuse(http.StatusBadRequest, "Reason has %d bytes; at most %d", len(in.Reason), fleet.StandingReasonBytesMax)
+	}
+	n, err := findNode(a.Store.View(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	cmd := &command.IdentityStanding{Peer: fleet.PeerOfNode(n.ID), Standing: in.Standing, Reason: in.Reason, At: a.Now().UnixNano()}
+	_, _ = rand.Read(cmd.Seed[:]) // never fails
+	index, result, err := a.Log.Propose(r.Context(), cmd)
+	if errors.Is(err, command.ErrRevoked) {
+		return refuse(http.StatusConflict, "%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	out := api.NodeStandingResponse{NodeModifyIndex: index, EvalIDs: []fleet.EvalID{}, WriteMeta: a.writeMeta(index)}
+	if set, ok := result.(command.StandingSet); ok {
+		for _, id := range set.Evals {
+			out.EvalIDs = append(out.EvalIDs, fleet.EvalID(id.String()))
+		}
+	}
+	a.Logger.Info("a device's standing was set", "node", n.ID, "name", n.Spec.Name, "standing", in.Standing, "reason", in.Reason)
+	return a.answer(w, r, index, out)
+}
+
+func (a *API) listInvites(w http.ResponseWriter, r *http.Request) error {
+	v, now := a.Store.View(), a.Now().UnixNano()
+	out := []*api.Invite{}
+	for i := range v.Invites() {
+		if i.ExpiresAt > now {
+			out = append(out, inviteView(&i))
+		}
+	}
+	slices.SortFunc(out, func(x, y *api.Invite) int {
+		return cmp.Or(cmp.Compare(x.ExpiresAt, y.ExpiresAt), cmp.Compare(x.ID, y.ID))
+	})
+	return a.answer(w, r, v.Index(), out)
+}
+
+func inviteView(i *fleet.Invite) *api.Invite {
+	return &api.Invite{
+		ID: i.ID(), Name: i.Name, Datacenter: i.Datacenter, Pool: i.Pool, Role: cmp.Or(i.Role, fleet.InviteRoleNode),
+		Count: max(1, i.Count), Left: i.Left(), CreatedAt: i.CreatedAt, ExpiresAt: i.ExpiresAt, UsedAt: i.UsedAt, UsedBy: i.UsedBy,
+	}
+}
+
+func (a *API) revokeInvite(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	var found []fleet.Invite
+	for i := range a.Store.View().Invites() {
+		if i.Named(id) {
+			found = append(found, i)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return refuse(http.StatusNotFound, "no invite begins with %q (at least %d characters of its ID); see: dunlin node invite list", id, fleet.InviteIDBytesMin)
+	case len(found) > 1:
+		return refuse(http.StatusBadRequest, "%d invites begin with %q; give more of the ID", len(found), id)
+	}
+	index, err := a.propose(r.Context(), &command.InviteRevoke{TokenHash: found[0].TokenHash})
+	if err != nil {
+		return err
+	}
+	return a.answer(w, r, index, inviteView(&found[0]))
 }

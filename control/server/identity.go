@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -19,7 +20,8 @@ import (
 const (
 	caTTL        = 20 * 365 * 24 * time.Hour
 	serverTTL    = 2 * 365 * 24 * time.Hour
-	renewBefore  = 60 * 24 * time.Hour // checked at each start
+	renewBefore  = 60 * 24 * time.Hour // checked at each start and each renewCheck
+	renewCheck   = 24 * time.Hour
 	tokenBytes   = 32
 	tokenFile    = "management.token"
 	secretFile   = "quic.secret"
@@ -28,10 +30,10 @@ const (
 
 // identity is who this server is, and what it signs with.
 type identity struct {
-	ca       *trust.CA // nil when the operator brought certificates without the CA's key
-	material *trust.Material
-	secret   [trust.SecretBytes]byte
-	token    string
+	ca     *trust.CA // nil when the operator brought certificates without the CA's key
+	keeper *trust.Keeper
+	secret [trust.SecretBytes]byte
+	token  string
 }
 
 // loadIdentity reads the server's folder and makes what is missing: a CA, a
@@ -50,14 +52,51 @@ func loadIdentity(c *Config) (*identity, error) {
 		return nil, err
 	}
 	if c.Material != nil {
-		id.material = c.Material
+		id.keeper = trust.NewKeeper(c.Material, "")
 		return id, checkBrought(c)
 	}
 	if id.ca, err = loadCA(dir, c.Region, c.Now()); err != nil {
 		return nil, err
 	}
-	id.material, err = loadCertificate(dir, id.ca, c)
-	return id, err
+	m, err := loadCertificate(dir, id.ca, c)
+	if err != nil {
+		return nil, err
+	}
+	id.keeper = trust.NewKeeper(m, dir)
+	return id, id.renew(c)
+}
+
+// renew replaces this server's certificate when its end is near. The key stays:
+// one file changes, and links stay as they are.
+func (id *identity) renew(c *Config) error {
+	m := id.keeper.Material()
+	if id.ca == nil || m.Cert.NotAfter.Sub(c.Now()) > renewBefore {
+		return nil
+	}
+	names, ips := hostsOf(c)
+	cert, err := id.ca.Sign(m.Key.Public(), m.Identity, c.Now(), serverTTL, names, ips)
+	if err != nil {
+		return fmt.Errorf("renew this server's certificate: %w", err)
+	}
+	if !cert.NotAfter.After(m.Cert.NotAfter) {
+		return nil // the CA itself ends: there is no later certificate to have
+	}
+	return id.keeper.Renewed(cert)
+}
+
+// keepCertificate looks once a day whether this server's certificate is to be
+// renewed. A failure is said and tried again: the certificate is good for weeks.
+func (s *Server) keepCertificate(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(renewCheck):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := s.identity.renew(&s.Config); err != nil {
+			s.Logger.Error("this server's certificate was not renewed", "until", s.identity.keeper.Material().Cert.NotAfter, "error", err)
+		}
+	}
 }
 
 func checkBrought(c *Config) error {
@@ -86,11 +125,8 @@ func loadCA(dir, region string, now time.Time) (*trust.CA, error) {
 
 func loadCertificate(dir string, ca *trust.CA, c *Config) (*trust.Material, error) {
 	m, err := trust.LoadFolder(dir)
-	if err == nil && m.Cert.NotAfter.Sub(c.Now()) > renewBefore {
-		return m, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if !errors.Is(err, fs.ErrNotExist) {
+		return m, err
 	}
 	id := trust.Identity{Region: c.Region, Kind: trust.KindServer, ID: c.Name}
 	names, ips := hostsOf(c)

@@ -46,7 +46,9 @@ type invites struct{ *enroll.Service }
 
 // Invite makes an invite.
 func (i invites) Invite(ctx context.Context, r *api.InviteRequest) (*api.InviteResponse, error) {
-	line, expires, err := i.Service.Invite(ctx, enroll.Options{Name: r.Name, Datacenter: r.Datacenter, TTL: r.TTL.Std()})
+	line, expires, err := i.Service.Invite(ctx, enroll.Options{
+		Name: r.Name, Datacenter: r.Datacenter, TTL: r.TTL.Std(), Count: r.Count, Pool: r.Pool, Role: r.Role,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,8 @@ func (i info) Members() []*api.AgentMember {
 		Name: i.s.Name, Addr: host, Port: uint16(n), Status: "alive",
 		Tags: map[string]string{
 			"role": "dunlin", "region": i.s.Region, "dc": i.s.Datacenter, "build": i.s.Version,
-			"expires": i.s.identity.material.Cert.NotAfter.UTC().Format(time.RFC3339),
+			"expires":    i.s.identity.keeper.Material().Cert.NotAfter.UTC().Format(time.RFC3339),
+			"ca_expires": i.s.identity.keeper.Material().CA.NotAfter.UTC().Format(time.RFC3339),
 		},
 	}}
 }

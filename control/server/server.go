@@ -120,22 +120,30 @@ func (s *Server) open(ctx context.Context) error {
 		Store: s.store, Log: plainLog{s.log}, Liveness: s.lead, Modules: s.forms, ServerName: s.Name,
 		BeatEvery: s.BeatEvery, Now: s.Now, Logger: s.Logger,
 	})
-	if s.identity.ca != nil {
-		s.enroll = &enroll.Service{
-			CA: s.identity.ca, Store: s.store, Log: plainLog{s.log}, Now: s.Now, Logger: s.Logger,
-			Addresses: func() []string { return []string{s.advertise()} },
-		}
+	if s.enroll = s.enrolment(); s.enroll != nil {
+		s.sessions.Renewer = s.enroll
 	}
 	s.api = httpapi.New(s.apiConfig())
 	return s.found(ctx)
 }
 
+// enrolment lets devices in and keeps them in; nil where the CA's key is not.
+func (s *Server) enrolment() *enroll.Service {
+	if s.identity.ca == nil {
+		return nil
+	}
+	return &enroll.Service{
+		CA: s.identity.ca, Store: s.store, Log: plainLog{s.log}, Now: s.Now, Logger: s.Logger,
+		Addresses: func() []string { return []string{s.advertise()} },
+	}
+}
+
 func (s *Server) listen() (*quicnet.Endpoint, error) {
 	clock := trust.NewClock(s.Now)
-	source := s.identity.material.Source()
+	source := s.identity.keeper.Source()
 	tls, err := trust.ServerTLS(trust.ServerOptions{
 		Source: source, Clock: clock, TicketKey: trust.DeriveKey(s.identity.secret, "ticket"),
-		Protocols: []string{trust.ProtocolEdge, trust.ProtocolJoin},
+		Protocols: []string{trust.ProtocolEdge, trust.ProtocolJoin, trust.ProtocolRenew},
 	})
 	if err != nil {
 		return nil, err
@@ -225,6 +233,8 @@ func (s *Server) Run(ctx context.Context) error {
 	part("devices", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolEdge, s.sessions.Serve) })
 	if s.enroll != nil {
 		part("joins", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolJoin, s.enroll.Serve) })
+		part("renewals", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolRenew, s.enroll.ServeRenewals) })
+		part("own certificate", s.keepCertificate)
 	}
 	part("http", s.serveHTTP)
 	select {
@@ -256,7 +266,7 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 	if s.Config.Open {
 		s.Logger.Warn("access control is off: whoever reaches the HTTP API may do anything", "address", s.HTTP.Addr())
 	}
-	secure := trust.HTTPServerTLS(s.identity.material.Source(), trust.NewClock(s.Now))
+	secure := trust.HTTPServerTLS(s.identity.keeper.Source(), trust.NewClock(s.Now))
 	return httpapi.Serve(ctx, s.HTTP, secure, s.api, s.Logger)
 }
 

@@ -27,15 +27,18 @@ type session struct {
 	mu      sync.Mutex
 	nodes   map[fleet.UUID]bool // registered on this link
 	telling map[fleet.UUID]bool // whose facts have a stream
-	streams chan struct{}       // counts streams being handled
-	guard   guard               // what this link tried and may not
+	places  map[fleet.UUID]fleet.UUID
+	streams chan struct{} // counts streams being handled
+	guard   guard         // what this link tried and may not
 	counted map[fleet.UUID]counting
 	setup   traffic.Count // what the link had carried when it was accepted
 }
 
 func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
-	k := &session{Sessions: s, link: l, nodes: map[fleet.UUID]bool{}, telling: map[fleet.UUID]bool{}, streams: make(chan struct{}, StreamsPerLink),
-		counted: map[fleet.UUID]counting{}, setup: l.Stats().Sides()}
+	k := &session{
+		Sessions: s, link: l, streams: make(chan struct{}, StreamsPerLink), setup: l.Stats().Sides(), nodes: map[fleet.UUID]bool{},
+		telling: map[fleet.UUID]bool{}, places: map[fleet.UUID]fleet.UUID{}, counted: map[fleet.UUID]counting{},
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	// The link's end ends everything on it, and the server's end the link.
 	stopLink := context.AfterFunc(l.Context(), cancel)
@@ -151,6 +154,8 @@ func (k *session) serve(ctx context.Context, st link.Stream, h wire.Header) erro
 	switch h.Kind {
 	case wire.KindStatus:
 		return k.status(ctx, st, h.Node)
+	case wire.KindRenew:
+		return k.renew(ctx, st)
 	case wire.KindModule:
 		return k.module(ctx, st, h.Node)
 	case wire.KindFacts:
@@ -172,7 +177,13 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 		RegionID: k.Store.View().Region().ID, ServerTime: k.Now().UnixNano(), BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
 		Return: int64(comeBack(k.Store.View().NodeCount())),
 	}
+	if k.revoked(node) {
+		return nil
+	}
 	err := checkRegister(&m, welcome.RegionID)
+	if err == nil {
+		err = k.clone(ctx, node, m.Place)
+	}
 	if err == nil {
 		err = k.settleEpoch(ctx, node, &m)
 	}
@@ -189,9 +200,12 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	if _, err := k.Log.Propose(ctx, &cmd); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
+	if err := k.note(ctx); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
 	k.mu.Lock()
 	again := k.nodes[node]
-	k.nodes[node] = true
+	k.nodes[node], k.places[node] = true, m.Place
 	k.mu.Unlock()
 	if err := wire.Write(st, &welcome); err != nil {
 		return err
@@ -199,6 +213,9 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	k.Liveness.LinkUp(node)
 	if !again { // one that registers anew on a live link has its push
 		k.enter(node, k)
+		if k.revoked(node) { // between the first look and the entry
+			return nil
+		}
 		base, _ := desired.Base(k.Store.View(), &m)
 		k.wg.Go(func() { k.push(ctx, node, base) })
 		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "held", m.Held)

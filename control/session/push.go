@@ -37,6 +37,9 @@ func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Genera
 	}
 	topic := state.Topic{Table: state.TableNodeAllocs, Key: uint64(row.Key)}
 	for first := true; ; first = false {
+		if !k.trusted(ctx, row.Key) {
+			return nil
+		}
 		wake, raised := k.Store.Watch(topic), k.Store.Watch(state.Topic{Table: state.TableRegion})
 		d := desired.Difference(k.Store.View(), row.Key, held)
 		// The first message is sent even when it is empty: it tells the device

@@ -122,7 +122,12 @@ type device struct {
 
 func (r *region) dial(t *testing.T, kind trust.Kind, certID string, id fleet.UUID) *device {
 	t.Helper()
-	end, err := quicnet.Open("", quicnet.Options{Credentials: r.trust.Client(r.trust.Issue(t, kind, certID, time.Now()))})
+	return r.dialWith(t, r.trust.Issue(t, kind, certID, time.Now()), id)
+}
+
+func (r *region) dialWith(t *testing.T, m *trust.Material, id fleet.UUID) *device {
+	t.Helper()
+	end, err := quicnet.Open("", quicnet.Options{Credentials: r.trust.Client(m)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,9 +301,10 @@ func TestPushSendsDifferencesAndStatusIsAckedOnceCommitted(t *testing.T) {
 func TestANewerLinkReplacesTheOlder(t *testing.T) {
 	r := newRegion(t)
 	id := fleet.UUID{7}
-	old := r.node(t, id)
-	old.register(wire.Register{})
-	r.node(t, id).register(wire.Register{})
+	m := r.trust.Issue(t, trust.KindNode, id.String(), time.Now())
+	old := r.dialWith(t, m, id)
+	old.register(wire.Register{Place: fleet.UUID{1}})
+	r.dialWith(t, m, id).register(wire.Register{Place: fleet.UUID{1}})
 	<-old.link.Context().Done()
 	if c, ok := link.Closed(context.Cause(old.link.Context())); !ok || c.Code != link.CodeReplaced {
 		t.Errorf("the old link ended with %v", context.Cause(old.link.Context()))

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
 // Limits of the sessions of one server.
@@ -45,12 +47,18 @@ type Modules interface {
 	Form(ctx context.Context, req *wire.ModuleRequest) (wire.ModuleAnswer, io.ReadSeekCloser, error)
 }
 
+// Renewer makes the successor of a device's certificate.
+type Renewer interface {
+	Renew(ctx context.Context, id trust.Identity, leaf *x509.Certificate) *wire.RenewAnswer
+}
+
 // Config is what sessions need of their server.
 type Config struct {
 	Store      *state.Store
 	Log        Log
 	Liveness   Liveness
 	Modules    Modules
+	Renewer    Renewer // nil: this server cannot sign
 	ServerName string
 	BeatEvery  time.Duration // told to devices
 	Now        func() time.Time
@@ -87,6 +95,7 @@ func (s *Sessions) Serve(ctx context.Context, l link.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wg.Go(func() { s.commitStatuses(ctx) })
+	wg.Go(func() { s.cutRevoked(ctx) })
 	for {
 		k, err := l.Accept(ctx)
 		if err != nil {

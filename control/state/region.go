@@ -75,6 +75,12 @@ func (v *View) MarkAt(index uint64) uint64 {
 
 // Standing judges what a device holds.
 func (v *View) Standing(held wire.Generation, mark uint64) Standing {
+	return v.StandingAt(v.t.index, held, mark)
+}
+
+// StandingAt is Standing for a command that is applied at an index: within a batch the view's own index is still that of the batch
+// before, and servers cut their batches differently.
+func (v *View) StandingAt(index uint64, held wire.Generation, mark uint64) Standing {
 	r := &v.t.region
 	switch {
 	case held == wire.Generation{}:
@@ -83,7 +89,7 @@ func (v *View) Standing(held wire.Generation, mark uint64) Standing {
 		return StandingBeyond
 	case held.Epoch < r.Epoch:
 		return StandingUnsure
-	case held.N > v.t.index:
+	case held.N > index:
 		return StandingBeyond
 	case v.MarkAt(held.N) == mark:
 		return StandingKnown

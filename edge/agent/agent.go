@@ -62,8 +62,11 @@ type Config struct {
 	Servers    []string // host:port
 	Dialer     link.Dialer
 	Clock      *trust.Clock // raised to what servers say; may be nil
-	Reserved   fleet.NodeReserved
-	Link       LinkConfig
+	// Certificates keeps the device's certificate fresh; nil: somebody else does.
+	Certificates *trust.Keeper
+	NodePool     string
+	Reserved     fleet.NodeReserved
+	Link         LinkConfig
 
 	Probe func(context.Context) (*fleet.Node, error) // what the device is and has
 	// Reprobe reads again what can change, overrides applied; nil: the facts stay as Probe found them.
@@ -153,6 +156,7 @@ func (a *Agent) wire(state device.State) {
 	a.session = session.New(session.Options{
 		Dialer: a.cfg.Dialer, Servers: a.cfg.Servers, Node: a.id, Device: clocked{a.runner, a},
 		Spec: func() ([]byte, error) { return json.Marshal(a.Node()) }, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
+		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir),
 	})
 }
 
@@ -208,7 +212,7 @@ func (a *Agent) describe(ctx context.Context) (*fleet.Node, error) {
 	if n.Name = a.cfg.Name; n.Name == "" {
 		n.Name = a.id.String()
 	}
-	n.Datacenter, n.NodeClass, n.Meta = a.cfg.Datacenter, a.cfg.NodeClass, a.cfg.Meta
+	n.Datacenter, n.NodeClass, n.NodePool, n.Meta = a.cfg.Datacenter, a.cfg.NodeClass, a.cfg.NodePool, a.cfg.Meta
 	n.ReservedResources = a.cfg.Reserved
 	n.Drivers = make(map[string]fleet.DriverInfo, len(a.cfg.Drivers))
 	if n.Attributes == nil {

@@ -30,7 +30,7 @@ type State struct {
 type Facts struct {
 	Region fleet.UUID      // the region it obeys; zero before the first contact
 	Held   wire.Generation // newest desired state that was acknowledged
-	Clock  int64           // highest time told by a server that was believed, Unix nanoseconds; for devices without a clock battery
+	Clock  int64           // highest time told by a server, Unix nanoseconds; the device's own clock is no evidence
 	Mark   uint64          // of the stretch of the region's log that Held is of
 	// Traffic is the account of the links, which the agent puts here when other facts are written: it is not worth a write of its
 	// own, and the core does not look at it.

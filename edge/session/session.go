@@ -53,8 +53,11 @@ type Options struct {
 	// Facts are the node's attributes as they are now, not to be changed, and a channel that closes when they do. nil: they stay as
 	// in Spec. What Spec says is as new or newer.
 	Facts func() (map[string]string, <-chan struct{})
-	Meter *Meter // nil: one without a budget, for this process
-	Log   *slog.Logger
+	// Certificates takes renewed certificates; nil: they are not renewed here.
+	Certificates *trust.Keeper
+	Place        fleet.UUID // where this agent runs; see wire.Register
+	Meter        *Meter     // nil: one without a budget, for this process
+	Log          *slog.Logger
 }
 
 // State is what is known of the link.
@@ -201,6 +204,9 @@ func (s *Session) up(l link.Link, addr string, w *wire.Welcome) {
 func (s *Session) serve(ctx context.Context, addr string) error {
 	dialCtx, cancel := context.WithTimeout(ctx, DialTimeout)
 	l, err := s.opts.Dialer.Dial(dialCtx, addr, trust.ProtocolEdge)
+	if expired(err) && s.opts.Certificates != nil {
+		l, err = s.returnExpired(dialCtx, addr, err)
+	}
 	cancel()
 	if err != nil {
 		return fmt.Errorf("dial %s: %w", addr, err)
@@ -248,19 +254,26 @@ func (s *Session) converse(ctx context.Context, l link.Link, addr string) error 
 	s.up(l, addr, w)
 	s.opts.Log.Info("linked to the region", "server", w.ServerName, "address", addr, "region", w.RegionID, "epoch", w.Epoch)
 
-	return s.work(ctx, l, every, statuses, told)
+	return s.work(ctx, l, every, statuses, begun{facts: told, at: time.Unix(0, w.ServerTime)})
+}
+
+// begun is what is known when a link has begun.
+type begun struct {
+	facts map[string]string // that the registration told
+	at    time.Time         // by the server's clock
 }
 
 // work runs the parts of a link until one of them ends, then ends the link and waits for the rest.
-func (s *Session) work(outer context.Context, l link.Link, every time.Duration, statuses <-chan *wire.StatusBatch, told map[string]string) error {
+func (s *Session) work(outer context.Context, l link.Link, every time.Duration, statuses <-chan *wire.StatusBatch, begun begun) error {
 	ctx, cancel := context.WithCancelCause(outer)
 	defer context.AfterFunc(l.Context(), func() { cancel(context.Cause(l.Context())) })()
 	var wg sync.WaitGroup
 	for _, part := range []func() error{
 		func() error { return s.beat(ctx, l, every) },
 		func() error { return s.tell(ctx, l, statuses) },
-		func() error { return s.tellFacts(ctx, l, told) },
+		func() error { return s.tellFacts(ctx, l, begun.facts) },
 		func() error { return s.accept(ctx, l, &wg) },
+		func() error { return s.keepCertificate(ctx, l, begun.at) },
 	} {
 		wg.Go(func() { cancel(part()) })
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/traffic"
+	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
 // ErrNoLink says that the device has no link to its region at the moment.
@@ -55,6 +56,7 @@ func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
+	m.Place = s.opts.Place
 	st, err := s.open(ctx, l, wire.KindRegister, &m)
 	if err != nil {
 		return nil, err
@@ -73,6 +75,7 @@ func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, err
 	if w.Refusal != "" {
 		return nil, &link.CloseError{Code: link.CodeRefused, Reason: w.Refusal, Remote: true}
 	}
+	w.ServerTime = trust.SignedTime(time.Unix(0, w.ServerTime), l.PeerCertificates()[0]).UnixNano()
 	return &w, nil
 }
 
@@ -160,6 +163,8 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 			slots, serve = logs, s.serveLogs
 		case wire.KindTraffic:
 			slots, serve = accounts, s.serveTraffic
+		case wire.KindProbe:
+			serve = s.serveProbe
 		default:
 			st.Reset(link.CodeProtocol)
 			return protocolErrorf("the server opened a stream of kind %d, which is for devices to open", h.Kind)

@@ -60,6 +60,9 @@ func month(t time.Time) (int64, time.Time) {
 func (p *Period) advance(passed time.Duration, wall time.Time, of func(time.Time) (int64, time.Time), length time.Duration) {
 	p.Elapsed += max(passed, 0)
 	if wall.IsZero() {
+		if p.Key != 0 && length == MonthLength {
+			length += DayLength // it began on a date, so it may have a 31st day
+		}
 		if p.Elapsed >= length {
 			*p = Period{Elapsed: p.Elapsed % length}
 		}

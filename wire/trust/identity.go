@@ -38,6 +38,9 @@ type Identity struct {
 // IsZero reports whether the identity names nobody.
 func (i Identity) IsZero() bool { return i == Identity{} }
 
+// Peer is the identity without its region: KIND/ID.
+func (i Identity) Peer() string { return string(i.Kind) + "/" + i.ID }
+
 // String is the URI form, or "nobody" for the zero value.
 func (i Identity) String() string {
 	if i.IsZero() {

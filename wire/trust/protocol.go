@@ -12,19 +12,25 @@ const (
 	ProtocolRPC  = "dunlin-rpc/1"  // requests to and between servers
 	ProtocolRaft = "dunlin-raft/1" // the replicated log
 	ProtocolJoin = "dunlin-join/1" // a device's first contact; the token authorises
+	// ProtocolRenew is all that an expired certificate may speak: it asks for a new
+	// one, and the log says whether its key is known and not revoked.
+	ProtocolRenew = "dunlin-renew/1"
 )
 
 // admitted is the whole of who may speak what. An empty row means that any key may knock: the join protocol, where no
 // certificate exists yet.
 var admitted = map[string][]Kind{
-	ProtocolEdge: {KindNode, KindGateway},
-	ProtocolRPC:  {KindServer, KindNode, KindOperator},
-	ProtocolRaft: {KindServer},
-	ProtocolJoin: {},
+	ProtocolEdge:  {KindNode, KindGateway},
+	ProtocolRPC:   {KindServer, KindNode, KindOperator},
+	ProtocolRaft:  {KindServer},
+	ProtocolJoin:  {},
+	ProtocolRenew: {KindNode, KindGateway},
 }
 
 // Protocols lists all protocols in a fixed order.
-func Protocols() []string { return []string{ProtocolEdge, ProtocolRPC, ProtocolRaft, ProtocolJoin} }
+func Protocols() []string {
+	return []string{ProtocolEdge, ProtocolRPC, ProtocolRaft, ProtocolJoin, ProtocolRenew}
+}
 
 // Admit says whether an identity of the given region may speak a protocol; the error names both sides of the misfit.
 func Admit(protocol, region string, id Identity) error {

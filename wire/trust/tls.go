@@ -82,12 +82,18 @@ func (s *serverConfigs) get(protocol string) *tls.Config {
 		Time:       func() time.Time { return s.options.Clock.Now(m.Cert.NotBefore) },
 		ClientCAs:  m.pool,
 	}
-	if protocol == ProtocolJoin {
+	switch protocol {
+	case ProtocolJoin:
 		// The device pins the CA by fingerprint, so the CA must be in the chain; elsewhere it would be dead weight.
 		conf.Certificates = []tls.Certificate{m.certificate(true)}
 		conf.ClientAuth = tls.RequireAnyClientCert
 		conf.SessionTicketsDisabled = true
-	} else {
+	case ProtocolRenew:
+		conf.Certificates = []tls.Certificate{m.certificate(false)}
+		conf.ClientAuth = tls.RequireAnyClientCert // replaced by VerifyConnection, which takes expired ones too
+		conf.SessionTicketsDisabled = true
+		conf.VerifyConnection = func(cs tls.ConnectionState) error { return verifyOnce(cs, m) }
+	default:
 		conf.Certificates = []tls.Certificate{m.certificate(false)}
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
 		conf.SetSessionTicketKeys([][SecretBytes]byte{s.options.TicketKey})
@@ -143,6 +149,8 @@ func ClientTLS(m *Material, clock *Clock, protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: protocols,
+		// Resumption, too, judges time by what is known and not by the wall.
+		Time: func() time.Time { return clock.Now(m.Cert.NotBefore) },
 		// Always present the certificate. Left to itself the TLS stack sends none when the server names another CA,
 		// and the refusal then misleads: "certificate required" instead of "unknown CA".
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil },
@@ -170,6 +178,7 @@ func JoinTLS(fingerprint string, key crypto.Signer, clock *Clock) (*tls.Config, 
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		NextProtos:           []string{ProtocolJoin},
+		Time:                 func() time.Time { return clock.Now() },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil },
 		InsecureSkipVerify:   true, // replaced by VerifyConnection, which pins the CA
 		VerifyConnection: func(cs tls.ConnectionState) error {

@@ -81,7 +81,7 @@ func FuzzParseIdentity(f *testing.F) {
 }
 
 func TestAdmitTable(t *testing.T) {
-	want := map[string]string{ProtocolEdge: "node gateway", ProtocolRPC: "server node operator", ProtocolRaft: "server", ProtocolJoin: "server node operator gateway"}
+	want := map[string]string{ProtocolEdge: "node gateway", ProtocolRPC: "server node operator", ProtocolRaft: "server", ProtocolJoin: "server node operator gateway", ProtocolRenew: "node gateway"}
 	for _, p := range Protocols() {
 		for _, k := range []Kind{KindServer, KindNode, KindOperator, KindGateway} {
 			err := Admit(p, "r", Identity{"r", k, "x"})

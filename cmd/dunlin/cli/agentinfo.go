@@ -106,10 +106,11 @@ fails and what to do.`,
 			if cfg.Client == nil {
 				return usageError("%s configures no device; agent check is for devices", file)
 			}
-			material, servers, err := deviceTrust(cfg, nil)
+			keeper, servers, err := deviceTrust(cfg, nil)
 			if err != nil {
 				return err
 			}
+			material := keeper.Material()
 			now := time.Now()
 			if leaf := material.Cert; now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 				fmt.Fprintf(e.Out, "clock        wrong or certificate expired: it is %s here, the certificate is valid %s to %s\n",

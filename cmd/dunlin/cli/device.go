@@ -33,12 +33,16 @@ type localServer struct {
 const stopHostTimeout = 10 * time.Second
 
 func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions, local *localServer, log *slog.Logger) error {
-	material, servers, err := deviceTrust(cfg, local)
+	keeper, servers, err := deviceTrust(cfg, local)
 	if err != nil {
 		return err
 	}
-	clock := trust.NewClock(time.Now)
-	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.Client{Source: material.Source(), Clock: clock}})
+	material, clock := keeper.Material(), trust.NewDeviceClock(time.Now)
+	renewed := keeper
+	if cfg.TLS != nil && local == nil {
+		renewed = nil // who brought the files replaces them
+	}
+	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.Client{Source: keeper.Source(), Clock: clock}})
 	if err != nil {
 		return err
 	}
@@ -50,8 +54,8 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	defer drivers.Host.Close()
 	a, err := agent.New(ctx, agent.Config{
 		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
-		NodeClass: cfg.Client.NodeClass, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
-		Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
+		NodeClass: cfg.Client.NodeClass, NodePool: cfg.Client.NodePool, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
+		Certificates: renewed, Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
 		Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
 		StopTasksOnExit: o.temporary, Log: log,
 	})
@@ -81,22 +85,23 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	return err
 }
 
-func deviceTrust(cfg *config.Config, local *localServer) (*trust.Material, []string, error) {
+func deviceTrust(cfg *config.Config, local *localServer) (*trust.Keeper, []string, error) {
+	dir := filepath.Join(cfg.DataDir, config.TLSDir)
 	if local != nil && len(cfg.Client.Servers) == 0 {
-		return local.material, []string{local.address}, nil
+		return trust.NewKeeper(local.material, dir), []string{local.address}, nil
 	}
 	if local != nil {
-		return local.material, cfg.Client.Servers, nil
+		return trust.NewKeeper(local.material, dir), cfg.Client.Servers, nil
 	}
 	if cfg.TLS != nil {
 		m, err := loadTLS(cfg.TLS)
-		return m, cfg.Client.Servers, err
+		return trust.NewKeeper(m, ""), cfg.Client.Servers, err
 	}
-	m, err := trust.LoadFolder(filepath.Join(cfg.DataDir, config.TLSDir))
+	m, err := trust.LoadFolder(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("this device has no certificate; on a server run: dunlin node invite, and here the line it prints (dunlin join …)")
 	}
-	return m, cfg.Client.Servers, err
+	return trust.NewKeeper(m, dir), cfg.Client.Servers, err
 }
 
 func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {

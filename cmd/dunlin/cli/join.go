@@ -40,6 +40,13 @@ leaves the device.`,
 			if err != nil {
 				return err
 			}
+			if answer.Role == fleet.InviteRoleGateway {
+				dir, err := j.storeGateway(answer)
+				if err == nil {
+					fmt.Fprintf(e.Out, "joined region %s as gateway %s\ncertificates: %s\n", answer.Region, answer.Node, dir)
+				}
+				return err
+			}
 			file, err := j.store(answer, http, rawExec)
 			if err != nil {
 				return err
@@ -110,7 +117,7 @@ func (j *joining) ask(ctx context.Context) (*credentials, error) {
 		return nil, err
 	}
 	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.JoinClient{
-		Fingerprint: j.invite.Fingerprint, Key: key, Clock: trust.NewClock(time.Now),
+		Fingerprint: j.invite.Fingerprint, Key: key, Clock: trust.NewDeviceClock(time.Now),
 	}})
 	if err != nil {
 		return nil, err
@@ -162,6 +169,19 @@ func (j *joining) askOne(ctx context.Context, end *quicnet.Endpoint, addr string
 	return &answer, nil
 }
 
+// storeGateway writes the certificate only: a gateway is no agent and needs no
+// configuration of one.
+func (j *joining) storeGateway(c *credentials) (string, error) {
+	if _, err := c.files.Material(); err != nil {
+		return "", fmt.Errorf("the server's answer does not fit together: %w", err)
+	}
+	dir := filepath.Join(j.dataDir, config.TLSDir)
+	if err := c.files.Save(dir); err != nil {
+		return "", fmt.Errorf("store the certificate: %w; the invite is spent, ask for a new one", err)
+	}
+	return dir, nil
+}
+
 // store writes certificate and configuration and returns the latter's path.
 func (j *joining) store(c *credentials, http string, rawExec bool) (string, error) {
 	if _, err := c.files.Material(); err != nil {
@@ -173,7 +193,7 @@ func (j *joining) store(c *credentials, http string, rawExec bool) (string, erro
 	file := filepath.Join(j.dataDir, config.AgentFile)
 	text, err := config.DeviceFile(config.Device{
 		Name: c.Name, Region: c.Region, Datacenter: c.Datacenter, DataDir: j.dataDir,
-		Servers: j.invite.Addresses, HTTP: http, RawExec: rawExec,
+		Pool: c.Pool, Servers: j.invite.Addresses, HTTP: http, RawExec: rawExec,
 	})
 	if err != nil {
 		return "", err

@@ -14,7 +14,8 @@ import (
 
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
-	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility())
+	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility(),
+		e.nodeStanding("approve"), e.nodeStanding("quarantine"), e.nodeStanding("revoke"))
 	return c
 }
 
@@ -48,12 +49,16 @@ func (e *env) nodeStatus() *cobra.Command {
 				fmt.Fprintln(e.Out, "no devices; dunlin node invite prints the line that lets one in")
 				return nil
 			}
-			t := newTable(e.Out, "ID", "NAME", "DATACENTER", "LINK", "ELIGIBLE", "CPU", "MEMORY", "VERSION")
+			t := newTable(e.Out, "ID", "NAME", "DATACENTER", "LINK", "ELIGIBLE", "STANDING", "CPU", "MEMORY", "VERSION", "CERTIFICATE")
 			for _, n := range nodes {
-				t.row(fleet.ShortID(n.ID), n.Name, n.Datacenter, n.LinkState, n.SchedulingEligibility == fleet.NodeEligible,
-					fmt.Sprintf("%d MHz", n.NodeResources.CPU.CPUShares), fmt.Sprintf("%d MiB", n.NodeResources.Memory.MemoryMB), n.Version)
+				t.row(fleet.ShortID(n.ID), n.Name, n.Datacenter, n.LinkState, n.SchedulingEligibility == fleet.NodeEligible, standing(n.Identity),
+					fmt.Sprintf("%d MHz", n.NodeResources.CPU.CPUShares), fmt.Sprintf("%d MiB", n.NodeResources.Memory.MemoryMB), n.Version, until(n.Identity))
 			}
-			return t.flush()
+			if err := t.flush(); err != nil {
+				return err
+			}
+			e.sayFirstExpiry(nodes)
+			return nil
 		},
 	}
 	jsonFlag(c, &asJSON)
@@ -68,6 +73,9 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	if n.StatusDescription != "" {
 		link += " (" + n.StatusDescription + ")"
 	}
+	for _, line := range identityLines(n.Identity) {
+		fmt.Fprintln(e.Err, line)
+	}
 	carried := "not known: the server does not say"
 	ctx, cancel := context.WithTimeout(cmd.Context(), trafficTimeout)
 	if t, err := c.NodeTraffic(ctx, n.ID); err == nil {
@@ -76,8 +84,9 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	cancel()
 	room := n.Capacity()
 	if err := pairs(e.Out, "ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
-		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Agent", n.Version,
-		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
+		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Standing", standing(n.Identity),
+		"Certificate", until(n.Identity), "Agent", n.Version, "Traffic", carried,
+		"Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.Out)
@@ -131,10 +140,11 @@ func (e *env) nodeInvite() *cobra.Command {
 		asJSON bool
 	)
 	c := &cobra.Command{
-		Use: "invite", Short: "Print the line that lets one device in",
-		Long: `Makes a single-use invite. Run the printed line on the device; it makes its
-own key, gets a certificate, writes its configuration and starts. Whoever has the
-line can join once, until it expires.`,
+		Use: "invite", Short: "Print the line that lets devices in",
+		Long: `Makes an invite for one device, or with -count for several. Run the printed line
+on the device; it makes its own key, gets a certificate, writes its configuration
+and starts. Whoever has the line can join as often as the count says, until it
+expires or is revoked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := e.client()
@@ -150,14 +160,22 @@ line can join once, until it expires.`,
 				return e.printJSON(resp)
 			}
 			fmt.Fprintf(e.Out, "dunlin join %s\n", resp.Invite)
-			fmt.Fprintf(e.Err, "run this line on the device before %s; it works once\n", time.Unix(0, resp.ExpiresAt).Format(time.RFC1123))
+			times := "once"
+			if r.Count > 1 {
+				times = fmt.Sprintf("%d times", r.Count)
+			}
+			fmt.Fprintf(e.Err, "run this line on the device before %s; it works %s\n", time.Unix(0, resp.ExpiresAt).Format(time.RFC1123), times)
 			return nil
 		},
 	}
 	c.Flags().StringVar(&r.Name, "name", "", "the device's name; left out, the device says its own")
 	c.Flags().StringVar(&r.Datacenter, "datacenter", "", "the device's datacenter (default dc1)")
 	c.Flags().DurationVar(&ttl, "ttl", 0, "how long the invite is good for (default 24h)")
+	c.Flags().IntVar(&r.Count, "count", 1, "how many devices may join by it")
+	c.Flags().StringVar(&r.Pool, "pool", "", "the devices' node pool")
+	c.Flags().StringVar(&r.Role, "role", fleet.InviteRoleNode, "node, or gateway: a link that speaks for many devices")
 	jsonFlag(c, &asJSON)
+	c.AddCommand(e.inviteList(), e.inviteRevoke())
 	return c
 }
 

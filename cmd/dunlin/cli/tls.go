@@ -100,6 +100,7 @@ func (e *env) tlsCert() *cobra.Command {
 	c.Flags().StringVar(&dir, "dir", ".", "folder to write to")
 	c.Flags().StringVar(&caDir, "ca-dir", ".", "folder of the CA")
 	c.Flags().StringVar(&kind, "kind", "operator", "server, node, operator or gateway")
+	c.Flags().StringVar(&kind, "role", "operator", "the same as -kind")
 	c.Flags().StringVar(&id, "id", "", "name of the server or operator, or the node's UUID")
 	c.Flags().StringSliceVar(&names, "dns", nil, "DNS names, for HTTPS clients")
 	c.Flags().StringSliceVar(&ips, "ip", nil, "IP addresses, for HTTPS clients")

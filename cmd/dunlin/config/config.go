@@ -76,6 +76,7 @@ type Client struct {
 	Servers        []string // host:port
 	Meta           map[string]string
 	NodeClass      string
+	NodePool       string
 	RawExec        bool
 	ReservedCPU    int64 // MHz
 	ReservedMemory int64 // MiB
@@ -119,6 +120,7 @@ type file struct {
 		Meta      map[string]string `hcl:"meta,optional"`
 		NodeClass string            `hcl:"node_class,optional"`
 		Cache     string            `hcl:"module_cache,optional"`
+		NodePool  string            `hcl:"node_pool,optional"`
 		CPU       int64             `hcl:"cpu_total_compute,optional"`
 		Memory    int64             `hcl:"memory_total_mb,optional"`
 		Reserved  *struct {
@@ -258,7 +260,7 @@ func (f *file) client(name string, c *Config) error {
 		return nil
 	}
 	c.Client = &Client{
-		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, RawExec: rawExec,
+		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, NodePool: f.Client.NodePool, RawExec: rawExec,
 		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory,
 	}
 	var err error

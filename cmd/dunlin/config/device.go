@@ -18,6 +18,7 @@ const (
 // Device is what `dunlin join` learnt.
 type Device struct {
 	Name, Region, Datacenter, DataDir string
+	Pool                              string // node pool; may be empty
 	Servers                           []string
 	HTTP                              string // host:port; empty: the default
 	RawExec                           bool
@@ -52,6 +53,9 @@ func DeviceFile(d Device) ([]byte, error) {
 		servers = append(servers, cty.StringVal(s))
 	}
 	client.SetAttributeValue("servers", cty.ListVal(servers))
+	if d.Pool != "" {
+		client.SetAttributeValue("node_pool", cty.StringVal(d.Pool))
+	}
 	if d.RawExec {
 		b.AppendNewline()
 		plugin := b.AppendNewBlock("plugin", []string{"raw_exec"}).Body()
