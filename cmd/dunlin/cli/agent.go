@@ -54,7 +54,7 @@ running when its agent stops, and are taken up again when it starts.`,
 	c.Flags().StringVar(&http, "http", "", "address of the HTTP API, host:port")
 	c.Flags().StringVar(&quic, "quic", "", "address of the server's QUIC socket, host:port (UDP)")
 	c.Flags().StringVar(&logLevel, "log-level", "", "debug, info, warn or error")
-	c.AddCommand(e.agentCheck(), e.agentStatus())
+	c.AddCommand(e.agentCheck(), e.agentStatus(), e.agentGeneralize())
 	return c
 }
 

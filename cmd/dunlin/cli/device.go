@@ -33,6 +33,11 @@ type localServer struct {
 const stopHostTimeout = 10 * time.Second
 
 func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions, local *localServer, log *slog.Logger) error {
+	if local == nil && cfg.TLS == nil {
+		if err := e.joinByImage(ctx, cfg, log); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
 	keeper, servers, err := deviceTrust(cfg, local)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -29,17 +30,42 @@ func (e *env) serverCmd() *cobra.Command {
 			if err != nil {
 				return e.explain(c, err)
 			}
-			t := newTable(e.Out, "NAME", "ADDRESS", "STATUS", "LEADER", "REGION", "VERSION")
+			t := newTable(e.Out, "NAME", "ADDRESS", "STATUS", "LEADER", "REGION", "VERSION", "CERTIFICATE", "CA")
 			for _, s := range m.Members {
 				addr := fmt.Sprintf("%s:%d", s.Addr, s.Port)
-				t.row(s.Name, addr, s.Status, addr == leader, s.Tags["region"], s.Tags["build"])
+				t.row(s.Name, addr, s.Status, addr == leader, s.Tags["region"], s.Tags["build"], dateOf(s.Tags["expires"]), dateOf(s.Tags["ca_expires"]))
 			}
-			return t.flush()
+			if err := t.flush(); err != nil {
+				return err
+			}
+			if what, when := firstEnd(m.Members); what != "" {
+				fmt.Fprintf(e.Out, "\nfirst to end: %s, on %s\n", what, when)
+			}
+			return nil
 		},
 	}
 	jsonFlag(members, &asJSON)
 	c.AddCommand(members)
 	return c
+}
+
+// dateOf shortens a time of a tag to its day.
+func dateOf(tag string) string {
+	day, _, _ := strings.Cut(tag, "T")
+	return day
+}
+
+// firstEnd is which certificate of the servers and their CA ends first, and when.
+func firstEnd(members []*api.AgentMember) (what, when string) {
+	for _, m := range members {
+		for tag, name := range map[string]string{"expires": "the certificate of " + m.Name, "ca_expires": "the region's CA"} {
+			// Tags are RFC 3339 in UTC, which sorts as text.
+			if end := m.Tags[tag]; end != "" && (what == "" || end < when || end == when && name < what) {
+				what, when = name, end
+			}
+		}
+	}
+	return what, dateOf(when)
 }
 
 func (e *env) moduleCmd() *cobra.Command {

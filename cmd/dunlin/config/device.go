@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -62,4 +63,15 @@ func DeviceFile(d Device) ([]byte, error) {
 		plugin.AppendNewBlock("config", nil).Body().SetAttributeValue("enabled", cty.True)
 	}
 	return hclwrite.Format(f.Bytes()), nil
+}
+
+// WithoutName takes the device's name out of a configuration and leaves the rest
+// as it is, comments included. Without a name a device goes by its host name.
+func WithoutName(text []byte) ([]byte, error) {
+	f, diags := hclwrite.ParseConfig(text, AgentFile, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	f.Body().RemoveAttribute("name")
+	return f.Bytes(), nil
 }

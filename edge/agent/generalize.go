@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dunlin-edge/dunlin/edge/statedb"
+	"github.com/dunlin-edge/dunlin/wire/trust"
+)
+
+// hostSocket is where the process that holds the tasks answers.
+var hostSocket = filepath.Join("host", "host.sock")
+
+// Generalize takes from a data folder what makes it one device's: key and
+// certificate, the state with the node's ID and all it was told to run, and the
+// folders of its allocations. What is the same on every device stays: the
+// configuration, the region's CA, modules. It refuses while an agent or tasks of
+// the folder run, and in the folder of a server. It may be run again.
+func Generalize(dataDir string, tlsDir string, log *slog.Logger) error {
+	if _, err := os.Stat(filepath.Join(dataDir, "server")); err == nil {
+		return fmt.Errorf("%s holds a server too; an image is made of devices only", dataDir)
+	}
+	if conn, err := net.DialTimeout("unix", filepath.Join(dataDir, hostSocket), time.Second); err == nil {
+		return errors.Join(fmt.Errorf("tasks of %s run, or ended less than a minute ago; stop their jobs, wait and try again", dataDir), conn.Close())
+	}
+	if _, err := os.Stat(filepath.Join(dataDir, statedb.FileName)); err == nil {
+		db, _, err := statedb.Open(dataDir, log) // its lock is the agent's
+		if err != nil {
+			return fmt.Errorf("an agent runs on %s, or its state cannot be opened: %w", dataDir, err)
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+	}
+	// The key goes first: a half-generalized folder must not be a device.
+	for _, path := range []string{
+		filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), statedb.FileName,
+		statedb.FileName + statedb.BrokenSuffix, "alloc", "host",
+	} {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dataDir, path)
+		}
+		if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", path, err)
+		}
+	}
+	return nil
+}
