@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,27 +21,21 @@ var hostSocket = filepath.Join("host", "host.sock")
 // folders of its allocations. What is the same on every device stays: the
 // configuration, the region's CA, modules. It refuses while an agent or tasks of
 // the folder run, and in the folder of a server. It may be run again.
-func Generalize(dataDir string, tlsDir string, log *slog.Logger) error {
+func Generalize(dataDir string, tlsDir string) error {
 	if _, err := os.Stat(filepath.Join(dataDir, "server")); err == nil {
 		return fmt.Errorf("%s holds a server too; an image is made of devices only", dataDir)
 	}
 	if conn, err := net.DialTimeout("unix", filepath.Join(dataDir, hostSocket), time.Second); err == nil {
 		return errors.Join(fmt.Errorf("tasks of %s run, or ended less than a minute ago; stop their jobs, wait and try again", dataDir), conn.Close())
 	}
-	if _, err := os.Stat(filepath.Join(dataDir, statedb.FileName)); err == nil {
-		db, _, err := statedb.Open(dataDir, log) // its lock is the agent's
-		if err != nil {
-			return fmt.Errorf("an agent runs on %s, or its state cannot be opened: %w", dataDir, err)
-		}
-		if err := db.Close(); err != nil {
-			return err
-		}
+	release, err := statedb.Hold(dataDir)
+	if err != nil {
+		return fmt.Errorf("an agent runs on %s, or its state cannot be opened: %w", dataDir, err)
 	}
+	defer release()
 	// The key goes first: a half-generalized folder must not be a device.
-	for _, path := range []string{
-		filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), statedb.FileName,
-		statedb.FileName + statedb.BrokenSuffix, "alloc", "host",
-	} {
+	paths := []string{filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), "alloc", "host"}
+	for _, path := range append(paths, statedb.Files()...) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dataDir, path)
 		}

@@ -29,7 +29,7 @@ func TestGeneralize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = agent.Generalize(dir, filepath.Join(dir, "tls"), quiet)
+	err = agent.Generalize(dir, filepath.Join(dir, "tls"))
 	if err == nil || !strings.Contains(err.Error(), "agent runs") {
 		t.Errorf("beside a running agent: %v", err)
 	}
@@ -39,12 +39,17 @@ func TestGeneralize(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing left to remove
-		if err := agent.Generalize(dir, filepath.Join(dir, "tls"), quiet); err != nil {
+	for _, name := range statedb.Files() {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range append(gone, statedb.FileName) {
+	for range 2 { // the second time there is nothing left to remove
+		if err := agent.Generalize(dir, filepath.Join(dir, "tls")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range append(gone, statedb.Files()...) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s is still there", name)
 		}
@@ -57,7 +62,7 @@ func TestGeneralize(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "server"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := agent.Generalize(dir, filepath.Join(dir, "tls"), quiet); err == nil {
+	if err := agent.Generalize(dir, filepath.Join(dir, "tls")); err == nil {
 		t.Error("a server's folder was generalized")
 	}
 }

@@ -130,7 +130,7 @@ func (j *journal) trim() error {
 func (j *journal) renew(all []byte, next uint64) error {
 	b, sum := appendHeader(nil, next-1)
 	b, sum = appendRecord(b, sum, all)
-	tmp := j.path + ".tmp"
+	tmp := j.path + tmpSuffix
 	if err := writeSynced(tmp, b); err != nil {
 		return errors.Join(err, ignoreAbsent(os.Remove(tmp)))
 	}

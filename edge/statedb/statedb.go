@@ -20,12 +20,33 @@ var FileNames = [2]string{"device.a.journal", "device.b.journal"}
 // BrokenSuffix ends the name of a file that was moved aside. Only the newest is kept.
 const BrokenSuffix = ".broken"
 
+const tmpSuffix = ".tmp" // of a file that will replace another
+
 // LockWaitMax is how long Open waits for another process that has the state open.
 const LockWaitMax = 2 * time.Second
 
 // CompactBytesMin is how much a journal may grow beyond twice what it says before it is written anew: so that a device
 // that changes little writes little, and one that changes much does not keep all of its past.
 const CompactBytesMin = 128 << 10
+
+// Files are the names that state may have in a data folder, leftovers of crashes included.
+func Files() []string {
+	var names []string
+	for _, name := range FileNames {
+		names = append(names, name, name+tmpSuffix, name+BrokenSuffix)
+	}
+	return names
+}
+
+// Hold takes hold of a data folder without reading the state in it: no agent runs there until release. The error says that one
+// does, or that the folder cannot be opened.
+func Hold(dir string) (release func(), err error) {
+	held, err := acquire(dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	return held.release, nil
+}
 
 // DB is the open state.
 type DB struct {

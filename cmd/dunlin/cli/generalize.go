@@ -48,7 +48,7 @@ start, under its host name.`,
 			if _, err := os.Stat(dir); err != nil {
 				return fmt.Errorf("no data folder: %w; give it with -data-dir", err)
 			}
-			if err := agent.Generalize(dir, filepath.Join(dir, config.TLSDir), slog.New(slog.DiscardHandler)); err != nil {
+			if err := agent.Generalize(dir, filepath.Join(dir, config.TLSDir)); err != nil {
 				return err
 			}
 			if err := forgetName(filepath.Join(dir, config.AgentFile)); err != nil {
