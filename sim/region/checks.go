@@ -128,7 +128,18 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 		return true
 	}
 	n := v.Node(row.Node)
-	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot
+	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n)
+}
+
+// onBattery says that the group must never be on a battery and its node is: the
+// one constraint of that kind which users here write (users.go).
+func onBattery(row *state.Alloc, n *state.Node) bool {
+	for _, k := range row.GroupSpec().Constraints {
+		if k.Mode == fleet.ConstraintAlways {
+			return n.Spec.Attributes["power.source"] == "battery"
+		}
+	}
+	return false
 }
 
 // asked looks at what a device's core wants done with a task.

@@ -45,9 +45,12 @@ func (l *raftLog) propose(term uint64, cmd command.Command, done answer) {
 
 func (l *raftLog) append(e entry) {
 	l.entries = append(l.entries, e)
-	if _, ok := e.cmd.(command.JobRegister); ok && l.s.opts.Bug == BugAckUnsynced {
-		l.entries[len(l.entries)-1].early = true
-		e.answer(uint64(len(l.entries)), nil, nil)
+	if l.s.opts.Bug == BugAckUnsynced {
+		switch e.cmd.(type) { // what users send and are promised
+		case command.JobRegister, command.JobDeregister, command.JobEvaluate, command.NodeFacts:
+			l.entries[len(l.entries)-1].early = true
+			e.answer(uint64(len(l.entries)), nil, nil)
+		}
 	}
 	if !l.flushing {
 		l.flush()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // users register, change and stop jobs, and keep what they were promised.
@@ -47,6 +48,11 @@ func (u *users) once() {
 	case pick < 84:
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
 		u.send(fmt.Sprintf("sets eligibility of device %d", m.n), command.NodeEligibility{Node: m.id, Eligible: u.s.chance(600), At: at})
+	case pick < 90: // what the device's session would commit
+		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
+		c := command.NodeFacts{Node: m.id, At: at, Seed: u.s.seed32()}
+		c.Set = []wire.Attribute{{Name: "power.source", Value: []string{"mains", "battery"}[u.s.rng.IntN(2)]}}
+		u.send(fmt.Sprintf("puts device %d on %s", m.n, c.Set[0].Value), c)
 	default:
 		purge := u.s.chance(400)
 		u.send(fmt.Sprintf("stops %s, purge %t", j.ID, purge), command.JobDeregister{
@@ -123,6 +129,8 @@ func (u *users) newJob(i int) *fleet.Job {
 		g.Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
 	case 1:
 		g.Constraints = []fleet.Constraint{{LTarget: "${attr.arch}", Operand: "=", RTarget: "arm64"}}
+	case 2:
+		g.Constraints = []fleet.Constraint{{LTarget: "${attr.power.source}", Operand: "!=", RTarget: "battery", Mode: fleet.ConstraintAlways}}
 	}
 	j.TaskGroups = []fleet.TaskGroup{g}
 	if s.chance(200) {
