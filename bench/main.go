@@ -29,6 +29,7 @@ var lines = []line{
 	{"place-service", "1,000 simulated nodes, 10 service jobs × 1,000, until all are placed", 5 * time.Minute, placeService},
 	{"footprint", "memory and CPU of idle agents, and of a device with one hello guest", 4 * time.Minute, footprint},
 	{"size", "stripped binaries for the platforms of devices", 25 * time.Minute, sizes},
+	{"patch", "a module with one added statement as a patch of the last version, and compressed", 10 * time.Minute, patchSizes},
 	{"command", "version and validate, one process each", 2 * time.Minute, commandTimes},
 	{"scheduler", "the pure scheduler alone, no log and no processes", 3 * time.Minute, pureScheduler},
 }

@@ -23,6 +23,11 @@ const (
 	FormWaitMax   = 8 * time.Second // that a device waits for a form; then it gets the best there is
 	// WholeBytesMax is what is not worth coding: about a dozen packets.
 	WholeBytesMax = 16 << 10
+	// GoodPatch is how many times smaller than what else would be sent a patch is when the compressed form is not even made.
+	GoodPatch = 8
+	// SlowPatchBytes is the size of a module whose patch may take longer than FormWaitMax (about 10 MB a second are done), so
+	// that the compressed form is made first.
+	SlowPatchBytes = 32 << 20
 )
 
 // Forms makes the coded forms in which modules go to devices, once each, and keeps them.
@@ -97,13 +102,7 @@ func (f *Forms) Form(ctx context.Context, req *wire.ModuleRequest) (wire.ModuleA
 		Encoding: wire.EncodingWhole, Size: uint64(size), Form: req.Digest, FormSize: uint64(size),
 	}}
 	if !req.WholeOnly && best.left > WholeBytesMax {
-		pairs := f.pairs(req)
-		f.await(ctx, pairs)
-		for _, p := range pairs {
-			if o, ok := f.offer(req, p, size); ok && o.left < best.left {
-				best = o
-			}
-		}
+		best = f.best(ctx, req, best, size)
 	}
 	if best.answer.Encoding == wire.EncodingWhole {
 		return best.answer, whole, nil
@@ -117,13 +116,40 @@ func (f *Forms) Form(ctx context.Context, req *wire.ModuleRequest) (wire.ModuleA
 	return best.answer, r, whole.Close()
 }
 
-// pairs are the forms worth a thought: compressed, and a patch of the likeliest base that the region holds.
-func (f *Forms) pairs(req *wire.ModuleRequest) []pair {
+// best waits for the forms that are worth a thought, one after the other, and gives the one of which the least is missing. A
+// patch that does what patches are for ends the wait: nobody needs the module compressed then.
+func (f *Forms) best(ctx context.Context, req *wire.ModuleRequest, best offer, size int64) offer {
+	ctx, cancel := context.WithTimeout(ctx, FormWaitMax)
+	defer cancel()
+	whole := best.left
+	for _, p := range f.pairs(req, size) {
+		// What is not ready in time is finished all the same, for those who ask later.
+		select {
+		case <-f.start(p):
+		case <-ctx.Done():
+		}
+		if o, ok := f.offer(req, p, size); ok && o.left < best.left {
+			best = o
+		}
+		if p.base != "" && best.left <= whole/GoodPatch {
+			break
+		}
+	}
+	return best
+}
+
+// pairs are a patch of the likeliest base that the region holds, and the compressed form. What can be ready in time comes first.
+func (f *Forms) pairs(req *wire.ModuleRequest, size int64) []pair {
 	pairs := []pair{{module: req.Digest}}
 	for _, base := range req.Holds {
-		if base != req.Digest && f.source.Has(base) {
-			return append(pairs, pair{req.Digest, base})
+		if base == req.Digest || !f.source.Has(base) {
+			continue
 		}
+		pairs = append(pairs, pair{req.Digest, base})
+		if size <= SlowPatchBytes {
+			slices.Reverse(pairs)
+		}
+		return pairs
 	}
 	return pairs
 }
@@ -148,26 +174,6 @@ func begun(req *wire.ModuleRequest, form string, size int64) int64 {
 		}
 	}
 	return 0
-}
-
-// await waits until the forms are made or cannot be, for FormWaitMax at most. What is not ready then is finished all the same,
-// for those who ask later.
-func (f *Forms) await(ctx context.Context, pairs []pair) {
-	late := time.NewTimer(FormWaitMax)
-	defer late.Stop()
-	flights := make([]<-chan struct{}, 0, len(pairs))
-	for _, p := range pairs {
-		flights = append(flights, f.start(p))
-	}
-	for _, done := range flights {
-		select {
-		case <-done:
-		case <-late.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 var already = func() chan struct{} {

@@ -58,9 +58,9 @@ func decode(form, base []byte, size int) ([]byte, error) {
 }
 
 func TestForms(t *testing.T) {
-	long := code(1, 5<<20)
-	inserted := slices.Insert(slices.Clone(long), 3<<20, code(2, 300<<10)...)
-	swapped := append(slices.Clone(long[3<<20:]), long[:3<<20]...)
+	// Just over a segment: the slowest level under the race detector takes seconds per megabyte.
+	long := code(1, SegmentBytes+100<<10)
+	inserted := slices.Insert(slices.Clone(long), 1<<20, code(2, 100<<10)...)
 	for _, c := range []struct {
 		name         string
 		base, module []byte
@@ -68,15 +68,13 @@ func TestForms(t *testing.T) {
 	}{
 		{"compressed", nil, long, len(long)*3/4 + 100},
 		{"compressed, one byte", nil, long[:1], 40},
-		{"noise does not grow", nil, noise(5 << 20), 5<<20 + 3*FrameBytesMax/1000},
+		{"noise does not grow", nil, noise(3 << 20), 3<<20 + 3*FrameBytesMax/1000},
 		{"the same", long, long, 4000},
 		{"a whole segment exactly", long, long[:SegmentBytes], 1000},
-		{"a byte in the middle", long, append(append(slices.Clone(long[:3<<20]), 'x'), long[3<<20:]...), 4000},
-		{"a part inserted", long, inserted, 240 << 10},
-		{"halves swapped: beyond what a piece reaches from its place", long, swapped, 8000},
-		{"cut short", long, long[2<<20 : 4<<20], 4000},
-		{"grown from nearly nothing", long[:100], long[:SegmentBytes], SegmentBytes},
-		{"of something else", noise(3 << 20), long[:300000], 300000},
+		{"a byte in the middle", long, append(append(slices.Clone(long[:1<<20]), 'x'), long[1<<20:]...), 4000},
+		{"a part inserted", long, inserted, 80 << 10},
+		{"grown from nearly nothing", long[:100], long[:200_000], 200_000},
+		{"of something else", noise(1 << 20), long[:200_000], 200_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			form := encode(t, c.base, c.module)
@@ -143,7 +141,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	base, module := code(4, 50_000), code(4, 60_000)
+	base, module := code(4, 5_000), code(4, 6_000)
 	patch, compressed := encode(t, base, module), encode(t, nil, module)
 	for name, c := range map[string]struct {
 		form, base []byte
@@ -213,19 +211,46 @@ type failing struct{ err error }
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 
-// TestApplyMemory holds the promise about small devices: what a Reader allocates does not grow with the module.
-func TestApplyMemory(t *testing.T) {
-	module := code(6, 9<<20)
-	form := encode(t, module[:5<<20], module)
-	r, err := NewReader(bytes.NewReader(form), int64(len(module)), bytes.NewReader(module[:5<<20]), 5<<20)
+// TestFarPieces: the module is the base's end, beyond what a piece from the same place reaches. What a Reader holds for it is what
+// small devices are promised, whatever the sizes.
+func TestFarPieces(t *testing.T) {
+	base := code(6, SegmentBytes+PieceBytes+1<<20)
+	module := base[PieceBytes+1<<20-50_000:]
+	form := encode(t, base, module)
+	if len(form) > 2000 {
+		t.Errorf("the form has %d bytes: its pieces were not found", len(form))
+	}
+	r, err := NewReader(bytes.NewReader(form), int64(len(module)), bytes.NewReader(base), int64(len(base)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		t.Fatal(err)
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, module) {
+		t.Fatalf("%d of %d bytes: %v", len(got), len(module), err)
 	}
 	if held := cap(r.room) + cap(r.frame) + cap(r.piece); held > ApplyMemoryBytes {
 		t.Errorf("buffers of %d bytes; %d were promised", held, ApplyMemoryBytes)
+	}
+}
+
+// TestMarks: text is found where most of it went, and not where a copy makes it ambiguous.
+func TestMarks(t *testing.T) {
+	text := code(9, 300_000)
+	base := append(code(10, 77_777), text...)
+	m, err := marksOf(t.Context(), bytes.NewReader(base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shift, ok := m.shift(text[100_000:], 100_000); !ok || shift != 77_777 {
+		t.Errorf("found %d bytes away (%v); want 77777", shift, ok)
+	}
+	if _, ok := m.shift(noise(300_000), 0); ok {
+		t.Error("noise was found")
+	}
+	if m, err = marksOf(t.Context(), bytes.NewReader(append(bytes.Clone(text), text...))); err != nil {
+		t.Fatal(err)
+	}
+	if shift, ok := m.shift(text, 0); ok && shift != 0 && shift != int64(len(text)) {
+		t.Errorf("a text that is there twice was found %d bytes away", shift)
 	}
 }
 
