@@ -66,7 +66,8 @@ var table = []line{
 	{"edge/artifact", "drivers/config fleet wire wire/blob wire/patch", "", "brings modules by digest into the blob store, in whatever form; the link is a port of its own"},
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
 	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/device edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
-	{"edge/session", "drivers/tasklog fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
+	{"edge/reach", "wire/link", "", "which server next, by which transport, is decided from outcomes alone"},
+	{"edge/session", "drivers/tasklog edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
 	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/runner edge/session edge/statedb fleet runtime/host wire wire/blob wire/link wire/traffic wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},
 
@@ -97,12 +98,12 @@ var table = []line{
 	{"control/enroll", "control/command control/state fleet wire wire/link wire/trust", "wire/quicnet", "spends invites in the log and signs certificates"},
 	{"control/httpapi", "api control/command control/state drivers/config fleet jobspec runtime/module wire wire/traffic wire/trust", "",
 		"decodes, asks a port or a view, encodes; the scheduler and the log are ports"},
-	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/trust",
+	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/tlsnet wire/trust",
 		"", "the root of the control side: the only package that knows all of its parts"},
 
 	// The roof.
 	{"cmd/dunlin/config", "edge/fingerprint wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
-	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/patch wire/quicnet wire/trust", "",
+	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},
 	{"sim/region", "control/broker control/command control/desired control/liveness control/scheduler control/state control/term drivers/driver edge/device edge/task fleet wire",

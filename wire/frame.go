@@ -29,6 +29,7 @@ const (
 	KindLogs     Kind = 5
 	KindJoin     Kind = 6
 	KindFacts    Kind = 20 // a device tells what has changed about it
+	KindServers  Kind = 25 // the server tells where the region is
 	KindRenew    Kind = 35 // a device asks for a new certificate
 	KindProbe    Kind = 36 // the server asks whether a device is still there
 	KindTraffic  Kind = 50
@@ -36,7 +37,7 @@ const (
 
 func (k Kind) known() bool {
 	switch k {
-	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindRenew, KindProbe, KindTraffic:
+	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindServers, KindRenew, KindProbe, KindTraffic:
 		return true
 	}
 	return false
@@ -70,6 +71,7 @@ const (
 	typeJoinAnswer    = 14
 	typeFacts         = 20
 	typeFactsAck      = 21
+	typeServers       = 25
 	typeModuleFrom    = 30
 	typeRenewRequest  = 35
 	typeRenewAnswer   = 36

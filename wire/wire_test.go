@@ -22,7 +22,7 @@ var messages = []func() Message{
 	func() Message { return &ModuleAnswer{} }, func() Message { return &Desired{} }, func() Message { return &DesiredAck{} },
 	func() Message { return &LogRequest{} }, func() Message { return &LogAnswer{} }, func() Message { return &Beat{} },
 	func() Message { return &JoinRequest{} }, func() Message { return &JoinAnswer{} }, func() Message { return &ModuleFrom{} },
-	func() Message { return &Facts{} }, func() Message { return &FactsAck{} },
+	func() Message { return &Facts{} }, func() Message { return &FactsAck{} }, func() Message { return &Servers{} },
 	func() Message { return &TrafficRequest{} }, func() Message { return &TrafficAnswer{} },
 	func() Message { return &RenewRequest{} }, func() Message { return &RenewAnswer{} }, func() Message { return &ProbeAnswer{} },
 }
@@ -144,6 +144,8 @@ func draw(t *rapid.T, m Message) {
 		*m = TrafficAnswer{trafficBook(t), number(t), traffic.Budget(number(t))}
 	case *JoinRequest:
 		*m = JoinRequest{text(t), text(t)}
+	case *Servers:
+		*m = Servers{list(t, text)}
 	case *JoinAnswer:
 		*m = JoinAnswer{uuid(t), text(t), text(t), text(t), bytesOf(t), bytesOf(t), text(t), text(t), text(t)}
 	case *Facts:

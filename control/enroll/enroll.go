@@ -133,17 +133,31 @@ func (s *Service) Invite(ctx context.Context, o Options) (string, time.Time, err
 	return line, expires, err
 }
 
-// Serve answers joins until ctx ends.
-func (s *Service) Serve(ctx context.Context, l link.Listener) error {
-	return s.serveLinks(ctx, l, s.serve)
+// Serve answers joins by all listeners (one per transport) until ctx ends.
+func (s *Service) Serve(ctx context.Context, listeners ...link.Listener) error {
+	return s.serveLinks(ctx, listeners, s.serve)
 }
 
 // serveLinks serves each link with one exchange, at most JoinsMax at once and
 // each for JoinTimeout.
-func (s *Service) serveLinks(ctx context.Context, l link.Listener, one func(context.Context, link.Link)) error {
+func (s *Service) serveLinks(ctx context.Context, listeners []link.Listener, one func(context.Context, link.Link)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(outer)
+	defer cancel(nil)
 	busy := make(chan struct{}, JoinsMax)
+	for _, l := range listeners {
+		wg.Go(func() { cancel(s.accept(ctx, l, busy, &wg, one)) })
+	}
+	<-ctx.Done()
+	if outer.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+func (s *Service) accept(ctx context.Context, l link.Listener, busy chan struct{}, wg *sync.WaitGroup, one func(context.Context, link.Link)) error {
 	for {
 		k, err := l.Accept(ctx)
 		if err != nil {
@@ -155,7 +169,7 @@ func (s *Service) serveLinks(ctx context.Context, l link.Listener, one func(cont
 		select {
 		case busy <- struct{}{}:
 		default:
-			_ = k.Close(link.CodeBusy, "too many devices are joining; try again")
+			_ = k.Close(link.CodeBusy, link.BusySpread.Reason("too many devices are joining; try again"))
 			continue
 		}
 		wg.Go(func() {

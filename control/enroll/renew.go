@@ -45,8 +45,8 @@ func (s *Service) Renew(ctx context.Context, id trust.Identity, leaf *x509.Certi
 }
 
 // ServeRenewals answers devices whose certificates have expired, until ctx ends.
-func (s *Service) ServeRenewals(ctx context.Context, l link.Listener) error {
-	return s.serveLinks(ctx, l, s.serveRenewal)
+func (s *Service) ServeRenewals(ctx context.Context, listeners ...link.Listener) error {
+	return s.serveLinks(ctx, listeners, s.serveRenewal)
 }
 
 func (s *Service) serveRenewal(ctx context.Context, k link.Link) {

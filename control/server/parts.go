@@ -11,6 +11,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/control/consensus"
 	"github.com/dunlin-edge/dunlin/control/enroll"
+	"github.com/dunlin-edge/dunlin/wire/link"
 )
 
 // log commits commands for the parts that want results, with or without index.
@@ -116,6 +117,7 @@ func (i info) Self() *api.AgentSelf {
 		Stats: map[string]map[string]string{
 			"raft":    raftStats(i.s.node.Stats()),
 			"refused": refusedStats(i.s.sessions.Refusals()),
+			"links":   i.s.linkStats(),
 			"dunlin": {
 				"index": fmt.Sprint(v.Index()), "nodes": fmt.Sprint(v.NodeCount()), "jobs": fmt.Sprint(v.JobCount()),
 				"allocations": fmt.Sprint(v.AllocCount()), "evaluations": fmt.Sprint(v.EvalCount()),
@@ -141,6 +143,24 @@ func refusedStats(counts map[string]uint64) map[string]string {
 	out := make(map[string]string, len(counts))
 	for kind, n := range counts {
 		out[kind] = fmt.Sprint(n)
+	}
+	return out
+}
+
+// linkStats tells what handshakes the endpoints have done for devices, by transport.
+func (s *Server) linkStats() map[string]string {
+	out := map[string]string{}
+	put := func(name string, links int, h link.Handshakes) {
+		for key, value := range map[string]any{
+			"links": links, "handshakes_in_progress": h.InProgress, "handshakes_full": h.Full,
+			"handshakes_resumed": h.Resumed, "handshakes_failed": h.Failed, "handshakes_peak_per_second": h.PeakRate,
+		} {
+			out[name+"_"+key] = fmt.Sprint(value)
+		}
+	}
+	put("quic", s.endpoint.Links(), s.endpoint.Handshakes())
+	if s.tls != nil {
+		put("tls", s.tls.Links(), s.tls.Handshakes())
 	}
 	return out
 }

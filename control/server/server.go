@@ -25,6 +25,7 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/blob"
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/quicnet"
+	"github.com/dunlin-edge/dunlin/wire/tlsnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
@@ -44,7 +45,9 @@ type Config struct {
 	HTTPAddr   string // host:port; used where it is not empty and HTTP is nil
 	HTTP       net.Listener
 	QUIC       net.PacketConn
+	TLS        net.Listener    // of links over TLS on TCP, for devices whose UDP is filtered; nil: none
 	Advertise  string          // host:port for devices; empty: the socket's
+	AdvertTLS  string          // host:port of TLS for devices; empty: the listener's
 	Material   *trust.Material // brought by the operator; nil: the server's own CA
 	Open       bool            // no access control (acl { enabled = false })
 	Schedulers int             // 0: one per core
@@ -60,6 +63,7 @@ type Server struct {
 	identity *identity
 	store    *state.Store
 	endpoint *quicnet.Endpoint
+	tls      *tlsnet.Endpoint // nil where no TLS is served
 	node     *consensus.Node
 	log      log
 	lead     *leader.Leader
@@ -94,7 +98,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.identity, err = loadIdentity(&s.Config); err != nil {
 		return err
 	}
-	if s.endpoint, err = s.listen(); err != nil {
+	if err = s.listen(); err != nil {
 		return err
 	}
 	// A region of one needs no network for its log; consensus.NewLinks over this
@@ -118,7 +122,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.lead = leader.New(s.leaderConfig())
 	s.sessions = session.New(session.Config{
 		Store: s.store, Log: plainLog{s.log}, Liveness: s.lead, Modules: s.forms, ServerName: s.Name,
-		BeatEvery: s.BeatEvery, Now: s.Now, Logger: s.Logger,
+		Servers: s.addresses, Rate: s.handshakeRate, BeatEvery: s.BeatEvery, Now: s.Now, Logger: s.Logger,
 	})
 	if s.enroll = s.enrolment(); s.enroll != nil {
 		s.sessions.Renewer = s.enroll
@@ -134,11 +138,12 @@ func (s *Server) enrolment() *enroll.Service {
 	}
 	return &enroll.Service{
 		CA: s.identity.ca, Store: s.store, Log: plainLog{s.log}, Now: s.Now, Logger: s.Logger,
-		Addresses: func() []string { return []string{s.advertise()} },
+		Addresses: s.addresses,
 	}
 }
 
-func (s *Server) listen() (*quicnet.Endpoint, error) {
+// listen makes the endpoints of both transports; they trust alike.
+func (s *Server) listen() error {
 	clock := trust.NewClock(s.Now)
 	source := s.identity.keeper.Source()
 	tls, err := trust.ServerTLS(trust.ServerOptions{
@@ -146,12 +151,16 @@ func (s *Server) listen() (*quicnet.Endpoint, error) {
 		Protocols: []string{trust.ProtocolEdge, trust.ProtocolJoin, trust.ProtocolRenew},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return quicnet.Over(s.QUIC, quicnet.Options{
+	if s.TLS != nil {
+		s.tls = tlsnet.Over(s.TLS, tlsnet.Options{ServerTLS: tls})
+	}
+	s.endpoint, err = quicnet.Over(s.QUIC, quicnet.Options{
 		Credentials: trust.Client{Source: source, Clock: clock}, ServerTLS: tls,
 		ResetKey: trust.DeriveKey(s.identity.secret, "reset"), TokenKey: trust.DeriveKey(s.identity.secret, "token"),
 	})
+	return err
 }
 
 func (s *Server) apiConfig() httpapi.Config {
@@ -250,12 +259,19 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.close())
 }
 
-func (s *Server) serve(ctx context.Context, protocol string, f func(context.Context, link.Listener) error) error {
-	l, err := s.endpoint.Listener(protocol)
+func (s *Server) serve(ctx context.Context, protocol string, f func(context.Context, ...link.Listener) error) error {
+	quic, err := s.endpoint.Listener(protocol)
 	if err != nil {
 		return err
 	}
-	return f(ctx, l)
+	if s.tls == nil {
+		return f(ctx, quic)
+	}
+	tls, err := s.tls.Listener(protocol)
+	if err != nil {
+		return err
+	}
+	return f(ctx, quic, tls)
 }
 
 // serveHTTP serves the API, with TLS unless it is on loopback.
@@ -283,11 +299,32 @@ func (s *Server) advertise() string {
 	return s.endpoint.Addr().String()
 }
 
+// addresses are where devices reach the region, by both transports.
+func (s *Server) addresses() []string {
+	out := []string{s.advertise()}
+	if s.tls != nil {
+		out = append(out, s.TLSAddress()+trust.TCPSuffix)
+	}
+	return out
+}
+
+// handshakeRate is the best rate of handshakes, per second, that this server has shown since it started.
+func (s *Server) handshakeRate() float64 {
+	rate := s.endpoint.Handshakes().PeakRate
+	if s.tls != nil {
+		rate += s.tls.Handshakes().PeakRate
+	}
+	return rate
+}
+
 // close ends what Open started, the last first.
 func (s *Server) close() error {
 	var errs []error
 	if s.node != nil {
 		errs = append(errs, s.node.Close())
+	}
+	if s.tls != nil {
+		errs = append(errs, s.tls.Close())
 	}
 	if s.endpoint != nil {
 		errs = append(errs, s.endpoint.Close())
@@ -309,3 +346,15 @@ func (s *Server) CA() *trust.CA { return s.identity.ca }
 
 // Address is where devices reach this server.
 func (s *Server) Address() string { return s.advertise() }
+
+// TLSAddress is where devices whose UDP is filtered reach this server; empty where it serves no TLS.
+func (s *Server) TLSAddress() string {
+	switch {
+	case s.tls == nil:
+		return ""
+	case s.AdvertTLS != "":
+		return s.AdvertTLS
+	default:
+		return s.tls.Addr().String()
+	}
+}

@@ -42,7 +42,7 @@ func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
 	ctx, cancel := context.WithCancel(ctx)
 	// The link's end ends everything on it, and the server's end the link.
 	stopLink := context.AfterFunc(l.Context(), cancel)
-	stopServer := context.AfterFunc(ctx, func() { _ = l.Close(link.CodeShutdown, "the server stops") })
+	stopServer := context.AfterFunc(ctx, func() { _ = l.Close(link.CodeShutdown, s.parting().Reason("the server stops")) })
 	late := time.AfterFunc(RegisterTimeout, func() {
 		if k.registered() == 0 {
 			_ = l.Close(link.CodeProtocol, "no registration in time")
@@ -218,7 +218,8 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 		}
 		base, _ := desired.Base(k.Store.View(), &m)
 		k.wg.Go(func() { k.push(ctx, node, base) })
-		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "held", m.Held)
+		k.wg.Go(func() { k.tellServers(ctx, node) })
+		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "transport", k.link.Transport(), "held", m.Held)
 	}
 	return nil
 }
@@ -278,5 +279,21 @@ func (k *session) beats(ctx context.Context) {
 		k.Liveness.Beat(beat.Node)
 		c := k.counts(beat.Node)
 		c.account.beat(c.live, len(b), k.Now())
+	}
+}
+
+// tellServers says, once per link, where the region is.
+func (k *session) tellServers(ctx context.Context, node fleet.UUID) {
+	if k.Servers == nil {
+		return
+	}
+	m := wire.Servers{Addresses: k.Servers()}
+	st, err := k.link.OpenStream(ctx)
+	if err != nil {
+		return // the link has ended
+	}
+	defer st.Close()
+	if err := errors.Join(wire.Write(st, &wire.Header{Kind: wire.KindServers, Node: node}), wire.Write(st, &m)); err != nil && ctx.Err() == nil {
+		k.Logger.Debug("the list of servers was not told", "node", node, "error", err)
 	}
 }

@@ -60,7 +60,9 @@ type Config struct {
 	Modules    Modules
 	Renewer    Renewer // nil: this server cannot sign
 	ServerName string
-	BeatEvery  time.Duration // told to devices
+	Servers    func() []string // where the region is reached, as devices are told; nil: they are not
+	Rate       func() float64  // handshakes per second that this server has shown it can do; nil: unknown
+	BeatEvery  time.Duration   // told to devices
 	Now        func() time.Time
 	Logger     *slog.Logger
 }
@@ -71,6 +73,7 @@ type Sessions struct {
 	statuses chan statusJob
 	modules  chan struct{} // counts modules being sent
 	refusals refusals
+	parting  func() link.Spread // what all are told when this server stops; drawn up once, before the first leaves
 
 	mu       sync.Mutex
 	links    map[fleet.UUID]*session
@@ -79,23 +82,37 @@ type Sessions struct {
 
 // New prepares the sessions of a server.
 func New(c Config) *Sessions {
-	return &Sessions{
+	s := &Sessions{
 		Config:   c,
 		statuses: make(chan statusJob, StatusQueueMax),
 		modules:  make(chan struct{}, ModulesPerServer),
 		links:    map[fleet.UUID]*session{},
 		accounts: map[fleet.UUID]*account{},
 	}
+	s.parting = sync.OnceValue(s.Spread)
+	return s
 }
 
-// Serve accepts links until ctx ends, and returns when all their goroutines have.
-func (s *Sessions) Serve(ctx context.Context, l link.Listener) error {
+// Serve accepts links by all listeners (one per transport) until ctx ends, and returns when all their goroutines have.
+func (s *Sessions) Serve(ctx context.Context, listeners ...link.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(outer)
+	defer cancel(nil)
 	wg.Go(func() { s.commitStatuses(ctx) })
 	wg.Go(func() { s.cutRevoked(ctx) })
+	for _, l := range listeners {
+		wg.Go(func() { cancel(s.accept(ctx, l, &wg)) })
+	}
+	<-ctx.Done()
+	if outer.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+func (s *Sessions) accept(ctx context.Context, l link.Listener, wg *sync.WaitGroup) error {
 	for {
 		k, err := l.Accept(ctx)
 		if err != nil {
@@ -106,6 +123,15 @@ func (s *Sessions) Serve(ctx context.Context, l link.Listener) error {
 		}
 		wg.Go(func() { s.serveLink(ctx, k) })
 	}
+}
+
+// Spread is the window in which this server's devices should come back if their links end now.
+func (s *Sessions) Spread() link.Spread {
+	rate := 0.0
+	if s.Rate != nil {
+		rate = s.Rate()
+	}
+	return link.SpreadOver(s.Links(), rate)
 }
 
 // Connected reports whether a device has a live link to this server.

@@ -59,8 +59,9 @@ type Config struct {
 	Datacenter string
 	NodeClass  string
 	Meta       map[string]string
-	Servers    []string // host:port
+	Servers    []string // host:port for QUIC, host:port/tcp for TLS over TCP
 	Dialer     link.Dialer
+	TLS        link.Dialer  // over TLS on TCP, where UDP does not get through; nil: never
 	Clock      *trust.Clock // raised to what servers say; may be nil
 	// Certificates keeps the device's certificate fresh; nil: somebody else does.
 	Certificates *trust.Keeper
@@ -138,12 +139,23 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	}
 	a.db = db
 	a.raise(state.Facts.Clock)
-	a.wire(state)
+	servers, err := link.ParseServers(cfg.Servers)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	a.wire(state, servers, a.keptServers())
 	return a, nil
 }
 
+// spec is what the agent reports on a link.
+func (a *Agent) spec(t link.Transport, udpFiltered bool) ([]byte, error) {
+	n := *a.Node()
+	n.LinkTransport, n.UDPFiltered = string(t), udpFiltered
+	return json.Marshal(&n)
+}
+
 // wire connects the parts, which need each other in a circle: the runner's cache fetches over the session's link.
-func (a *Agent) wire(state device.State) {
+func (a *Agent) wire(state device.State, servers []link.Server, learnt []string) {
 	a.meter = session.NewMeter(a.cfg.Link.Budget, state.Facts.Traffic, a.cfg.Log)
 	a.runner = runner.New(runner.Options{
 		DataDir: a.cfg.DataDir, State: state, Store: accounted{a.db, a.meter},
@@ -154,8 +166,8 @@ func (a *Agent) wire(state device.State) {
 		Region: a.cfg.Identity.Region, StopTasksOnExit: a.cfg.StopTasksOnExit, Log: a.cfg.Log,
 	})
 	a.session = session.New(session.Options{
-		Dialer: a.cfg.Dialer, Servers: a.cfg.Servers, Node: a.id, Device: clocked{a.runner, a},
-		Spec: func() ([]byte, error) { return json.Marshal(a.Node()) }, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
+		Dialer: a.cfg.Dialer, TLS: a.cfg.TLS, Servers: servers, Learnt: learnt, Learn: a.keepServers, Node: a.id, Device: clocked{a.runner, a},
+		Spec: a.spec, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
 		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir),
 	})
 }

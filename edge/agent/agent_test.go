@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -329,4 +330,33 @@ func TestUsualDrivers(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+func TestServersAreKeptOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		l, _ := r.register()
+		st, err := l.OpenStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := &wire.Servers{Addresses: []string{serverAddr.String(), "10.0.0.9:4647", "10.0.0.9:443/tcp"}}
+		if err := errors.Join(wire.Write(st, &wire.Header{Kind: wire.KindServers, Node: nodeID}), wire.Write(st, told), st.Close()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		r.stop()
+		file := filepath.Join(r.config().DataDir, "servers.json")
+		if got, err := os.ReadFile(file); err != nil || string(got) != `["10.0.0.1:4647","10.0.0.9:4647","10.0.0.9:443/tcp"]`+"\n" {
+			t.Errorf("kept: %s, %v", got, err)
+		}
+		// A damaged file costs nothing but what it held.
+		if err := os.WriteFile(file, []byte(`["10.0.`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		r.register()
+		r.stop()
+	})
 }

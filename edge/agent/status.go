@@ -30,6 +30,9 @@ type Link struct {
 	Address string `json:",omitempty"`
 	Server  string `json:",omitempty"`
 	Reason  string `json:",omitempty"` // why it is down
+
+	Transport   string `json:",omitempty"` // quic/udp or tls/tcp, while it is up
+	UDPFiltered bool   `json:",omitempty"` // it goes over TCP because nobody answers over UDP
 }
 
 // Traffic is what the device's links carried, in bytes, both ways, headers included.
@@ -71,7 +74,8 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 	l, node := a.session.State(), a.Node()
 	s := Status{
 		NodeID: node.ID, Name: node.Name, Region: a.cfg.Identity.Region, Datacenter: node.Datacenter, Servers: a.cfg.Servers,
-		Link: Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason}, Traffic: a.traffic(),
+		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason, Transport: string(l.Transport), UDPFiltered: l.UDPFiltered},
+		Traffic:    a.traffic(),
 		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
 	}
 	if !v.Facts.Region.IsZero() {

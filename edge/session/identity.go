@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/trust"
@@ -27,8 +28,8 @@ func expired(err error) bool {
 
 // returnExpired renews an expired certificate, which is all that it is good for,
 // and dials again.
-func (s *Session) returnExpired(ctx context.Context, addr string, refused error) (link.Link, error) {
-	l, err := s.opts.Dialer.Dial(ctx, addr, trust.ProtocolRenew)
+func (s *Session) returnExpired(ctx context.Context, at reach.Attempt, refused error) (link.Link, error) {
+	l, err := s.dialer(at.Transport).Dial(ctx, at.Address, trust.ProtocolRenew)
 	if err == nil {
 		err = s.renew(ctx, l)
 		if cerr := l.Close(link.CodeDone, "renewed"); cerr != nil {
@@ -38,7 +39,7 @@ func (s *Session) returnExpired(ctx context.Context, addr string, refused error)
 	if err != nil {
 		return nil, fmt.Errorf("%w; renewing it failed: %w", refused, err)
 	}
-	return s.opts.Dialer.Dial(ctx, addr, trust.ProtocolEdge)
+	return s.dialer(at.Transport).Dial(ctx, at.Address, trust.ProtocolEdge)
 }
 
 // keepCertificate renews the device's certificate in time, over the link that it

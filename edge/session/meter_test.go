@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
@@ -225,7 +226,7 @@ func TestReturnIsSpread(t *testing.T) {
 			first, last = min(first, took), max(last, took)
 		})
 	}
-	if last > within+session.ReconnectMin+time.Second || last-first < within/4 {
+	if last > within+reach.PauseMin+time.Second || last-first < within/4 {
 		t.Errorf("twelve devices came back from %s to %s", first, last)
 	}
 	synctest.Test(t, func(t *testing.T) {

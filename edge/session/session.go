@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
@@ -17,15 +18,10 @@ import (
 
 // Limits of a session.
 const (
-	ReconnectMin      = time.Second      // first pause after a link; half of it to all of it is waited
-	ReconnectMax      = time.Minute      // longest, and the pause after a refusal
-	StableAfter       = time.Minute      // a link that lasted so long earns a short pause
-	DialTimeout       = 15 * time.Second // of one try
 	AnswerTimeout     = 15 * time.Second // for a welcome, a header, a request
 	StatusAckTimeout  = 2 * time.Minute  // a region without leader takes its time, and a new link would not help it
 	BeatEveryMin      = 10 * time.Millisecond
 	BeatEveryMax      = 10 * time.Minute
-	ReturnMax         = 10 * time.Minute // the longest spread of a return that a server may ask for
 	DesiredStreamsMax = 4
 	LogStreamsMax     = 16
 	TrafficStreamsMax = 4
@@ -45,11 +41,15 @@ type Device interface {
 
 // Options configure a Session.
 type Options struct {
-	Dialer  link.Dialer
-	Servers []string               // host:port
-	Node    fleet.UUID             // whom the streams speak for
-	Spec    func() ([]byte, error) // fleet.Node as JSON; called per link
-	Device  Device
+	Dialer  link.Dialer   // by QUIC
+	TLS     link.Dialer   // over TLS on TCP; nil: this device does not try it
+	Servers []link.Server // configured
+	Learnt  []string      // the addresses that Learn was given in earlier life
+	Node    fleet.UUID    // whom the streams speak for
+	// Spec is fleet.Node as JSON; called per link, with how the link travels.
+	Spec   func(t link.Transport, udpFiltered bool) ([]byte, error)
+	Learn  func(addresses []string) error // keeps what a server says about servers; nil: nothing is kept
+	Device Device
 	// Facts are the node's attributes as they are now, not to be changed, and a channel that closes when they do. nil: they stay as
 	// in Spec. What Spec says is as new or newer.
 	Facts func() (map[string]string, <-chan struct{})
@@ -67,6 +67,9 @@ type State struct {
 	Address string    // of the server, while up
 	Server  string    // its name
 	Reason  string    // why it is down
+
+	Transport   link.Transport // while up
+	UDPFiltered bool           // the link goes over TCP because nobody answers over UDP
 }
 
 // Session is a device's side of its link.
@@ -75,9 +78,8 @@ type Session struct {
 
 	mu    sync.Mutex
 	state State
-	link  link.Link     // nil while down
-	next  string        // where a server sent us
-	back  time.Duration // within which devices come back that lost their links together; as the last server said
+	link  link.Link // nil while down
+	route *reach.Route
 }
 
 // New returns a session that Run brings to life.
@@ -85,7 +87,13 @@ func New(opts Options) *Session {
 	if opts.Meter == nil {
 		opts.Meter = NewMeter(0, nil, opts.Log)
 	}
-	return &Session{opts: opts, state: State{Since: time.Now(), Reason: "no server was reached yet"}}
+	s := &Session{opts: opts, state: State{Since: time.Now(), Reason: "no server was reached yet"}}
+	learnt, err := link.ParseServers(opts.Learnt)
+	if err != nil { // written by another version
+		opts.Log.Warn("the servers learnt earlier are not used", "error", err)
+	}
+	s.route = reach.New(s.usable(opts.Servers), s.usable(learnt), rand.Float64())
+	return s
 }
 
 // State tells about the link.
@@ -97,54 +105,30 @@ func (s *Session) State() State {
 
 // Run keeps a link until ctx ends.
 func (s *Session) Run(ctx context.Context) {
-	if len(s.opts.Servers) == 0 {
-		s.down(errors.New("no server is configured; what is on this device runs, and nothing new comes"))
+	if len(s.route.Servers()) == 0 {
+		s.down(nil, errors.New("no server is configured; what is on this device runs, and nothing new comes"))
 		s.opts.Log.Warn("no server is configured")
 		<-ctx.Done()
 		return
 	}
-	// Devices that boot together must not all begin with the same server.
-	at := rand.IntN(len(s.opts.Servers))
-	pause := ReconnectMin
 	said := ""
 	for ctx.Err() == nil {
-		addr := s.redirected()
-		if addr == "" {
-			addr = s.opts.Servers[at%len(s.opts.Servers)]
-			at++
-		}
-		began := time.Now()
-		err := s.serve(ctx, addr)
-		if ctx.Err() != nil {
+		at, wait := s.next()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 			return
 		}
-		s.down(err)
-		if time.Since(began) > StableAfter {
-			pause, said = ReconnectMin, ""
-		}
-		if final(err) {
-			pause = ReconnectMax
+		err := s.try(ctx, at)
+		if ctx.Err() != nil {
+			return
 		}
 		level := slog.LevelDebug
 		if err.Error() != said {
 			said, level = err.Error(), slog.LevelWarn
 		}
-		s.opts.Log.Log(ctx, level, "no link to the region; tasks run on", "server", addr, "cause", err, "again_within", pause)
-		select {
-		case <-time.After(pause/2 + rand.N(pause/2) + s.spread(err)):
-		case <-ctx.Done():
-		}
-		pause = min(2*pause, ReconnectMax)
+		s.opts.Log.Log(ctx, level, "no link to the region; tasks run on", "server", at.Address, "transport", at.Transport, "cause", err)
 	}
-}
-
-// final says that trying again soon will not help.
-func final(err error) bool {
-	if c, ok := link.Closed(err); ok {
-		return !c.Code.Retry()
-	}
-	_, refused := errors.AsType[*trust.Refusal](err)
-	return refused
 }
 
 // Stats tells about the traffic of the link that is up; false without one.
@@ -157,65 +141,77 @@ func (s *Session) Stats() (link.Stats, bool) {
 	return s.link.Stats(), true
 }
 
-// spread is this device's part of the time over which all that lost their links together come back. A server that is busy, or that
-// forgot its links because it was restarted, has lost more than this one; where only this device fails to reach it, there is nothing
-// to spread.
-func (s *Session) spread(err error) time.Duration {
-	c, closed := link.Closed(err)
-	many := errors.Is(err, link.ErrForgotten) || errors.Is(err, link.ErrSilent) || closed && (c.Code == link.CodeShutdown || c.Code == link.CodeBusy)
+// next asks the route, which always knows more once it knows a server.
+func (s *Session) next() (reach.Attempt, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !many || s.back <= 0 {
-		return 0
+	at, wait, _ := s.route.Next(time.Now(), rand.Float64())
+	return at, wait
+}
+
+func (s *Session) dialer(t link.Transport) link.Dialer {
+	if t == link.TransportTLS {
+		return s.opts.TLS
 	}
-	return rand.N(s.back)
+	return s.opts.Dialer
 }
 
-func (s *Session) redirected() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	addr := s.next
-	s.next = ""
-	return addr
+func (s *Session) dial(ctx context.Context, at reach.Attempt) (link.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, at.Timeout)
+	defer cancel()
+	l, err := s.dialer(at.Transport).Dial(ctx, at.Address, trust.ProtocolEdge)
+	if expired(err) && s.opts.Certificates != nil {
+		return s.returnExpired(ctx, at, err)
+	}
+	return l, err
 }
 
-func (s *Session) down(err error) {
+// try is an attempt, and the life of the link that it comes to. Its error says why there is no link.
+func (s *Session) try(ctx context.Context, at reach.Attempt) error {
+	l, err := s.dial(ctx, at)
+	if err != nil {
+		s.down(&at, err)
+		return err
+	}
+	for {
+		s.opts.Meter.begin(l)
+		err = s.converse(ctx, l, at)
+		s.close(ctx, l, err)
+		s.opts.Meter.end()
+		s.down(&at, err)
+		better, ok := errors.AsType[*moved](err)
+		if !ok {
+			return err
+		}
+		l, at = better.link, better.at
+	}
+}
+
+// down tells route and state how an attempt or a link ended.
+func (s *Session) down(at *reach.Attempt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Up {
+		s.route.Down(outcome(err), time.Now())
 		s.state = State{Since: time.Now()}
+	} else if at != nil {
+		s.route.Failed(*at, outcome(err), time.Now())
 	}
 	s.link = nil
 	s.state.Reason = err.Error()
-	if c, ok := link.Closed(err); ok && c.Code == link.CodeRedirect && c.Remote {
-		s.next = c.Reason
-	}
 }
 
-func (s *Session) up(l link.Link, addr string, w *wire.Welcome) {
+func (s *Session) up(l link.Link, at reach.Attempt, w *wire.Welcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link = l
-	s.back = min(time.Duration(w.Return), ReturnMax)
-	s.state = State{Up: true, Since: time.Now(), Address: addr, Server: w.ServerName}
+	s.route.Up(at, link.Spread{Max: time.Duration(w.Return)}, time.Now())
+	s.state = State{Up: true, Since: time.Now(), Address: at.Address, Server: w.ServerName, Transport: at.Transport, UDPFiltered: s.filtered(at)}
 }
 
-// serve is the life of one link. Its error says why the link ended, or never was.
-func (s *Session) serve(ctx context.Context, addr string) error {
-	dialCtx, cancel := context.WithTimeout(ctx, DialTimeout)
-	l, err := s.opts.Dialer.Dial(dialCtx, addr, trust.ProtocolEdge)
-	if expired(err) && s.opts.Certificates != nil {
-		l, err = s.returnExpired(dialCtx, addr, err)
-	}
-	cancel()
-	if err != nil {
-		return fmt.Errorf("dial %s: %w", addr, err)
-	}
-	s.opts.Meter.begin(l)
-	err = s.converse(ctx, l, addr)
-	s.close(ctx, l, err)
-	s.opts.Meter.end()
-	return err
+// filtered reports whether a link goes over TCP because UDP is filtered. The caller holds the lock.
+func (s *Session) filtered(at reach.Attempt) bool {
+	return at.Transport == link.TransportTLS && s.route.Blocked(at)
 }
 
 // close ends a link and tells the server why. Only the first close of a link counts.
@@ -232,12 +228,12 @@ func (s *Session) close(ctx context.Context, l link.Link, cause error) {
 }
 
 // converse registers and serves the link until something on it ends.
-func (s *Session) converse(ctx context.Context, l link.Link, addr string) error {
+func (s *Session) converse(ctx context.Context, l link.Link, at reach.Attempt) error {
 	var told map[string]string
 	if s.opts.Facts != nil {
 		told, _ = s.opts.Facts() // before the description, which must not be older
 	}
-	w, err := s.register(ctx, l)
+	w, err := s.register(ctx, l, at)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
@@ -251,8 +247,8 @@ func (s *Session) converse(ctx context.Context, l link.Link, addr string) error 
 		return err
 	}
 	defer s.opts.Device.LinkDown(ctx)
-	s.up(l, addr, w)
-	s.opts.Log.Info("linked to the region", "server", w.ServerName, "address", addr, "region", w.RegionID, "epoch", w.Epoch)
+	s.up(l, at, w)
+	s.opts.Log.Info("linked to the region", "server", w.ServerName, "address", at.Address, "transport", at.Transport, "region", w.RegionID, "epoch", w.Epoch)
 
 	return s.work(ctx, l, every, statuses, begun{facts: told, at: time.Unix(0, w.ServerTime)})
 }
@@ -268,12 +264,18 @@ func (s *Session) work(outer context.Context, l link.Link, every time.Duration, 
 	ctx, cancel := context.WithCancelCause(outer)
 	defer context.AfterFunc(l.Context(), func() { cancel(context.Cause(l.Context())) })()
 	var wg sync.WaitGroup
+	var better *moved
 	for _, part := range []func() error{
 		func() error { return s.beat(ctx, l, every) },
 		func() error { return s.tell(ctx, l, statuses) },
 		func() error { return s.tellFacts(ctx, l, begun.facts) },
 		func() error { return s.accept(ctx, l, &wg) },
 		func() error { return s.keepCertificate(ctx, l, begun.at) },
+		func() error {
+			var err error
+			better, err = s.probe(ctx)
+			return err
+		},
 	} {
 		wg.Go(func() { cancel(part()) })
 	}
@@ -282,6 +284,9 @@ func (s *Session) work(outer context.Context, l link.Link, every time.Duration, 
 	// What waits on a stream is woken by the end of the link, not of the context.
 	s.close(outer, l, cause)
 	wg.Wait()
+	if better != nil && cause != error(better) { // the old link ended by itself a moment before
+		s.close(outer, better.link, cause)
+	}
 	return cause
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/drivers/tasklog"
+	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -22,12 +24,14 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/linktest"
 	"github.com/dunlin-edge/dunlin/wire/memnet"
 	"github.com/dunlin-edge/dunlin/wire/quicnet"
+	"github.com/dunlin-edge/dunlin/wire/tlsnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
 var (
 	nodeID     = fleet.UUID{7}
 	serverAddr = netip.MustParseAddrPort("10.0.0.1:4647")
+	tlsAddr    = netip.MustParseAddrPort("10.0.0.1:443")
 	nodeAddr   = netip.MustParseAddrPort("10.0.0.2:0")
 )
 
@@ -122,7 +126,10 @@ type rig struct {
 	t       *testing.T
 	net     *memnet.Network
 	server  *quicnet.Endpoint
+	tls     *tlsnet.Endpoint
 	accept  link.Listener
+	learnt  [][]string // what the session was told to keep
+	told    []string   // how the links travelled, as the region was told
 	device  *device
 	session *session.Session
 	facts   *facts
@@ -162,10 +169,32 @@ func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 	if r.accept, err = r.server.Listener(trust.ProtocolEdge); err != nil {
 		t.Fatal(err)
 	}
+	l, err := r.net.ListenStream(tlsAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.tls = tlsnet.Over(l, tlsnet.Options{ServerTLS: region.ServerTLS(t, region.Server, trust.ProtocolEdge)})
+	fallback := tlsnet.Over(nil, tlsnet.Options{
+		Credentials: region.Client(region.Issue(t, trust.KindNode, nodeID.String(), time.Now())),
+		DialTCP: func(ctx context.Context, addr string) (net.Conn, error) {
+			return r.net.DialStream(ctx, nodeAddr.Addr(), addr)
+		},
+	})
 	r.session = session.New(session.Options{
-		Dialer: client, Servers: []string{serverAddr.String()}, Node: nodeID, Device: r.device, Log: slog.New(slog.DiscardHandler),
-		Spec: func() ([]byte, error) { return []byte(`{"Name":"n"}`), nil }, Facts: r.facts.get,
-		Meter: m,
+		Dialer: client, TLS: fallback, Servers: []link.Server{{QUIC: serverAddr.String(), TLS: tlsAddr.String()}}, Node: nodeID, Device: r.device, Log: slog.New(slog.DiscardHandler),
+		Spec: func(t link.Transport, filtered bool) ([]byte, error) {
+			r.device.mu.Lock()
+			defer r.device.mu.Unlock()
+			r.told = append(r.told, fmt.Sprint(t, " ", filtered))
+			return []byte(`{"Name":"n"}`), nil
+		},
+		Learn: func(addresses []string) error {
+			r.device.mu.Lock()
+			defer r.device.mu.Unlock()
+			r.learnt = append(r.learnt, addresses)
+			return nil
+		},
+		Facts: r.facts.get, Meter: m,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -176,7 +205,7 @@ func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 	r.stop = func() {
 		cancel()
 		<-done
-		if err := errors.Join(client.Close(), r.server.Close()); err != nil {
+		if err := errors.Join(client.Close(), fallback.Close(), r.server.Close(), r.tls.Close()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -199,7 +228,12 @@ func (r *rig) endpoint(at netip.AddrPort, o quicnet.Options) *quicnet.Endpoint {
 // serve takes the device's next link and answers its registration.
 func (r *rig) serve(w *wire.Welcome) link.Link {
 	r.t.Helper()
-	l, err := r.accept.Accept(r.t.Context())
+	return r.serveFrom(r.accept, w)
+}
+
+func (r *rig) serveFrom(accept link.Listener, w *wire.Welcome) link.Link {
+	r.t.Helper()
+	l, err := accept.Accept(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -308,7 +342,7 @@ func TestReconnectsWithBackoff(t *testing.T) {
 		r := newRig(t)
 		defer r.stop()
 		l := r.serve(welcome())
-		time.Sleep(2 * session.StableAfter)
+		time.Sleep(2 * reach.StableAfter)
 		r.net.Isolate(serverAddr.Addr())
 		<-l.Context().Done()
 		time.Sleep(10 * time.Minute)
@@ -318,7 +352,7 @@ func TestReconnectsWithBackoff(t *testing.T) {
 		r.net.HealAll()
 		begun := time.Now()
 		r.serve(welcome())
-		if took := time.Since(begun); took > session.ReconnectMax+session.DialTimeout {
+		if took := time.Since(begun); took > reach.PauseMax+reach.DialTimeout {
 			t.Errorf("the link came back after %s", took)
 		}
 		time.Sleep(time.Second) // packets take their time

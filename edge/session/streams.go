@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/traffic"
@@ -46,12 +47,15 @@ func writeBoth(w io.Writer, a, b wire.Message) error {
 }
 
 // register is the first exchange of a link.
-func (s *Session) register(ctx context.Context, l link.Link) (*wire.Welcome, error) {
+func (s *Session) register(ctx context.Context, l link.Link, at reach.Attempt) (*wire.Welcome, error) {
 	m, err := s.opts.Device.Register(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if m.Spec, err = s.opts.Spec(); err != nil {
+	s.mu.Lock()
+	filtered := s.filtered(at)
+	s.mu.Unlock()
+	if m.Spec, err = s.opts.Spec(at.Transport, filtered); err != nil {
 		return nil, fmt.Errorf("describe this device: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
@@ -139,6 +143,7 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 	desired := make(chan struct{}, DesiredStreamsMax)
 	logs := make(chan struct{}, LogStreamsMax)
 	accounts := make(chan struct{}, TrafficStreamsMax)
+	servers := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for {
@@ -165,6 +170,8 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 			slots, serve = accounts, s.serveTraffic
 		case wire.KindProbe:
 			serve = s.serveProbe
+		case wire.KindServers:
+			slots, serve = servers, s.serveServers
 		default:
 			st.Reset(link.CodeProtocol)
 			return protocolErrorf("the server opened a stream of kind %d, which is for devices to open", h.Kind)

@@ -35,7 +35,7 @@ func (q *Queue) Offer(l Link) (Code, string) {
 	case q.links <- l:
 		return CodeDone, ""
 	default:
-		return CodeBusy, fmt.Sprintf("%d links wait already", AcceptQueueMax)
+		return CodeBusy, BusySpread.Reason(fmt.Sprintf("%d links wait already", AcceptQueueMax))
 	}
 }
 

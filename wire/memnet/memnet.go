@@ -35,6 +35,7 @@ type Conditions struct {
 	Loss   float64       // share of packets lost, 0 to 1
 	Delay  time.Duration // one way
 	Jitter time.Duration // up to so much more, evenly spread; reorders packets
+	Twice  float64       // share of packets that arrive twice, the second time a Jitter later
 }
 
 // Network connects sockets.
@@ -155,10 +156,14 @@ func (n *Network) send(from, to netip.AddrPort, data []byte) {
 	// Both draws are made for each packet, so that one packet's fate does not shift that of the next.
 	lost := draw.Float64() < n.cond.Loss
 	late := time.Duration(draw.Float64() * float64(n.cond.Jitter))
-	due := time.Now().Add(n.cond.Delay + late)
+	due, again := time.Now().Add(n.cond.Delay+late), n.cond.Jitter
+	twice := n.cond.Twice > 0 && draw.Float64() < n.cond.Twice
 	n.mu.Unlock()
 	if !lost {
 		dst.push(packet{due: due, from: from, data: append([]byte(nil), data...)})
+	}
+	if twice {
+		dst.push(packet{due: due.Add(again), from: from, data: append([]byte(nil), data...)})
 	}
 }
 

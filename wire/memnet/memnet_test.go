@@ -57,6 +57,22 @@ func TestConformanceInABubble(t *testing.T) {
 	}
 }
 
+// A path that loses, reorders and repeats at once.
+func TestAnAwfulPath(t *testing.T) {
+	awful := memnet.Conditions{Loss: 0.3, Twice: 0.3, Delay: 50 * time.Millisecond, Jitter: 100 * time.Millisecond}
+	for _, c := range linktest.LossyCases() {
+		synctest.Test(t, func(t *testing.T) {
+			n := memnet.New(3, awful)
+			open := opener(n)
+			c.Run(t, func(t *testing.T, serverTLS *tls.Config, creds linktest.Credentials, loss float64) linktest.Endpoint {
+				e := open(t, serverTLS, creds, loss)
+				n.Set(awful)
+				return e
+			})
+		})
+	}
+}
+
 // linked is a node linked to a server in a bubble.
 type linked struct {
 	net              *memnet.Network

@@ -107,7 +107,7 @@ func (e *Endpoint) acceptOne(conn *quic.Conn) {
 		return
 	}
 	if !e.track(l, true) {
-		refuse(conn, link.CodeBusy, "too many links")
+		refuse(conn, link.CodeBusy, link.BusySpread.Reason("too many links"))
 		return
 	}
 	if code, reason := q.Offer(l); code != link.CodeDone {

@@ -90,7 +90,7 @@ func (e *Endpoint) handshake(raw net.Conn) error {
 		return errors.Join(err, ctx.Err())
 	}
 	if !e.track(l) {
-		return refuse(conn, link.CodeBusy, "too many links")
+		return refuse(conn, link.CodeBusy, link.BusySpread.Reason("too many links"))
 	}
 	if code, reason := q.Offer(l); code != link.CodeDone {
 		e.work.Add(-2)

@@ -22,11 +22,14 @@ const (
 	TokenBytes         = 32
 )
 
+// TCPSuffix marks a server's address at which it serves links over TLS on TCP; an address without it is for QUIC.
+const TCPSuffix = "/tcp"
+
 const invitePrefix = "dunlin1."
 
 // Invite is all that a device needs to enter a region. Whoever holds it can enter once, until it expires.
 type Invite struct {
-	Addresses   []string // host:port of servers, best first
+	Addresses   []string // host:port of servers, or host:port/tcp (see TCPSuffix), best first
 	Fingerprint string   // of the region's CA
 	Region      string
 	Token       string
@@ -116,9 +119,9 @@ func (in Invite) validate() error {
 }
 
 func validAddress(a string) error {
-	host, port, err := net.SplitHostPort(a)
+	host, port, err := net.SplitHostPort(strings.TrimSuffix(a, TCPSuffix))
 	if err != nil || host == "" || len(a) > AddressBytesMax {
-		return fmt.Errorf("server address %q, want host:port", clip(a, AddressBytesMax))
+		return fmt.Errorf("server address %q, want host:port or host:port/tcp", clip(a, AddressBytesMax))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("server address %q: port %q, want 1 to 65535", a, port)

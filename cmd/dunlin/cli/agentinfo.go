@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,7 +16,6 @@ import (
 	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
 	"github.com/dunlin-edge/dunlin/edge/agent"
 	"github.com/dunlin-edge/dunlin/wire/link"
-	"github.com/dunlin-edge/dunlin/wire/quicnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 	"github.com/spf13/cobra"
 )
@@ -36,7 +36,7 @@ func (e *env) agentStatus() *cobra.Command {
 			if asJSON {
 				return e.printJSON(s)
 			}
-			link := "up, to " + s.Link.Server
+			link := "up, to " + s.Link.Server + ", " + transportWords(s.Link.Transport, s.Link.UDPFiltered)
 			if !s.Link.Up {
 				link = "down: " + s.Link.Reason
 			}
@@ -118,8 +118,12 @@ fails and what to do.`,
 			} else {
 				fmt.Fprintf(e.Out, "clock        plausible: %s\n", now.Format(time.RFC3339))
 			}
+			parsed, err := link.ParseServers(servers)
+			if err != nil {
+				return &exitError{ExitUsage, err}
+			}
 			failed := false
-			for _, s := range servers {
+			for _, s := range parsed {
 				failed = !e.checkServer(cmd.Context(), material, s) || failed
 			}
 			if failed {
@@ -132,53 +136,89 @@ fails and what to do.`,
 	return c
 }
 
-// checkServer goes from the name to the handshake and stops where it breaks.
-func (e *env) checkServer(ctx context.Context, m *trust.Material, server string) bool {
+// checkServer goes from the name to the handshake and stops where it breaks. A server that can be reached by any of its
+// transports is reached.
+func (e *env) checkServer(ctx context.Context, m *trust.Material, s link.Server) bool {
+	c := check{out: e.Out, server: s.Address()}
+	w, err := newWays(trust.Client{Source: m.Source(), Clock: trust.NewClock(time.Now)})
+	if err != nil {
+		c.say("socket", "%v", err)
+		return false
+	}
+	defer w.Close()
+	if !c.path(ctx, s) {
+		return false
+	}
+	answered, ok := false, false
+	if s.QUIC != "" {
+		if answered, ok = c.knock(ctx, "udp", w.quic, s.QUIC); answered {
+			return ok
+		}
+	}
+	if s.TLS == "" {
+		return false
+	}
+	if answered, ok = c.knock(ctx, "tcp", w.tls, s.TLS); ok && s.QUIC != "" {
+		c.say("advice", "UDP to %s is filtered on the way, TLS over TCP works: the device links by it and probes UDP; let UDP out to save data", s.QUIC)
+	}
+	return answered && ok
+}
+
+// check tells what was found about one server.
+type check struct {
+	out    io.Writer
+	server string
+}
+
+func (c check) say(what, format string, args ...any) {
+	fmt.Fprintf(c.out, "%-12s %s: %s\n", what, c.server, fmt.Sprintf(format, args...))
+}
+
+// path looks for the server's name and a route to it.
+func (c check) path(ctx context.Context, s link.Server) bool {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	say := func(what, format string, args ...any) {
-		fmt.Fprintf(e.Out, "%-12s %s: %s\n", what, server, fmt.Sprintf(format, args...))
-	}
-	host, port, err := net.SplitHostPort(server)
+	host, port, err := net.SplitHostPort(strings.TrimSuffix(s.Address(), trust.TCPSuffix))
 	if err != nil {
-		say("address", "%v", err)
+		c.say("address", "%v", err)
 		return false
 	}
 	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		say("dns", "%s has no address: %v; check the name and the device's resolver", host, err)
+		c.say("dns", "%s has no address: %v; check the name and the device's resolver", host, err)
 		return false
 	}
-	say("dns", "%s", strings.Join(addrs, ", "))
+	c.say("dns", "%s", strings.Join(addrs, ", "))
 	conn, err := net.Dial("udp", net.JoinHostPort(addrs[0], port))
 	if err != nil {
-		say("route", "none to %s: %v; check the network", addrs[0], err)
+		c.say("route", "none to %s: %v; check the network", addrs[0], err)
 		return false
 	}
-	say("route", "from %s", conn.LocalAddr())
+	c.say("route", "from %s", conn.LocalAddr())
 	if err := conn.Close(); err != nil {
-		say("route", "%v", err)
+		c.say("route", "%v", err)
 	}
-	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.Client{Source: m.Source(), Clock: trust.NewClock(time.Now)}})
-	if err != nil {
-		say("udp", "%v", err)
-		return false
-	}
-	defer end.Close()
-	l, err := end.Dial(ctx, server, trust.ProtocolEdge)
+	return true
+}
+
+// knock tries one transport. It reports whether anybody answered, and whether the server accepted the device.
+func (c check) knock(ctx context.Context, way string, d link.Dialer, address string) (answered, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	l, err := d.Dial(ctx, address, trust.ProtocolEdge)
 	var refusal *trust.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		say("udp", "open")
-		say("tls", "%v", refusal)
-		return false
+		c.say(way, "open")
+		c.say("tls", "%v", refusal)
+		return true, false
 	case err != nil:
-		say("udp", "%v", err)
-		return false
+		c.say(way, "%v", err)
+		return false, false
 	}
-	say("udp", "open")
-	say("tls", "accepted, peer %s, round trip %s", l.Peer(), l.Stats().RoundTrip.Round(time.Microsecond))
-	return l.Close(link.CodeDone, "check") == nil
+	c.say(way, "open")
+	c.say("tls", "accepted, peer %s, %s, round trip %s", l.Peer(), l.Transport(), l.Stats().RoundTrip.Round(time.Microsecond))
+	return true, l.Close(link.CodeDone, "check") == nil
 }
 
 // portTaken names the port and how to choose another.

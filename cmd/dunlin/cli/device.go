@@ -19,6 +19,7 @@ import (
 	"github.com/dunlin-edge/dunlin/edge/fingerprint"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire/quicnet"
+	"github.com/dunlin-edge/dunlin/wire/tlsnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
 
@@ -52,6 +53,11 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 		return err
 	}
 	defer end.Close()
+	fallback, err := tlsnet.Open("", tlsnet.Options{Credentials: trust.Client{Source: keeper.Source(), Clock: clock}})
+	if err != nil {
+		return err
+	}
+	defer fallback.Close()
 	drivers, err := agent.Drivers(agent.DriverOptions{DataDir: cfg.DataDir, RawExec: cfg.Client.RawExec, Log: log})
 	if err != nil {
 		return err
@@ -59,7 +65,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	defer drivers.Host.Close()
 	a, err := agent.New(ctx, agent.Config{
 		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
-		NodeClass: cfg.Client.NodeClass, NodePool: cfg.Client.NodePool, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, Clock: clock,
+		NodeClass: cfg.Client.NodeClass, NodePool: cfg.Client.NodePool, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, TLS: fallback, Clock: clock,
 		Certificates: renewed, Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
 		Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
 		StopTasksOnExit: o.temporary, Log: log,

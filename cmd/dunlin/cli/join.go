@@ -13,7 +13,6 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
-	"github.com/dunlin-edge/dunlin/wire/quicnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 	"github.com/spf13/cobra"
 )
@@ -116,18 +115,20 @@ func (j *joining) ask(ctx context.Context) (*credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, err := quicnet.Open("", quicnet.Options{Credentials: trust.JoinClient{
-		Fingerprint: j.invite.Fingerprint, Key: key, Clock: trust.NewDeviceClock(time.Now),
-	}})
+	servers, err := link.ParseServers(j.invite.Addresses)
+	if err != nil {
+		return nil, usageError("the invite: %w", err)
+	}
+	w, err := newWays(trust.JoinClient{Fingerprint: j.invite.Fingerprint, Key: key, Clock: trust.NewDeviceClock(time.Now)})
 	if err != nil {
 		return nil, err
 	}
-	defer end.Close()
+	defer w.Close()
 	var failed []error
-	for _, addr := range j.invite.Addresses {
-		answer, err := j.askOne(ctx, end, addr)
+	for _, server := range servers {
+		answer, err := j.askOne(ctx, w, server)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", addr, err))
+			failed = append(failed, err)
 			continue
 		}
 		if answer.Error != "" {
@@ -138,10 +139,10 @@ func (j *joining) ask(ctx context.Context) (*credentials, error) {
 	return nil, &exitError{ExitUnreachable, fmt.Errorf("no server of the invite could be reached:\n%w\nthe invite was not used; try again", errors.Join(failed...))}
 }
 
-func (j *joining) askOne(ctx context.Context, end *quicnet.Endpoint, addr string) (*wire.JoinAnswer, error) {
+func (j *joining) askOne(ctx context.Context, w *ways, server link.Server) (*wire.JoinAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	l, err := end.Dial(ctx, addr, trust.ProtocolJoin)
+	l, err := w.dial(ctx, server, trust.ProtocolJoin)
 	if err != nil {
 		return nil, err
 	}

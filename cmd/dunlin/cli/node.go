@@ -70,6 +70,9 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	if n.LastSeenAt > 0 {
 		link += fmt.Sprintf(" since %s", ago(n.LastSeenAt, time.Now()))
 	}
+	if n.LinkTransport != "" {
+		link += ", " + transportWords(n.LinkTransport, n.UDPFiltered)
+	}
 	if n.StatusDescription != "" {
 		link += " (" + n.StatusDescription + ")"
 	}
@@ -131,6 +134,14 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 		stubs[i] = &s
 	}
 	return printAllocs(e, stubs)
+}
+
+// transportWords is how a link travels, with the reason when it is not by QUIC.
+func transportWords(transport string, filtered bool) string {
+	if filtered {
+		return transport + " (UDP filtered)"
+	}
+	return transport
 }
 
 func (e *env) nodeInvite() *cobra.Command {

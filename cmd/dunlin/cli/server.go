@@ -40,9 +40,14 @@ func startServer(ctx context.Context, e *env, cfg *config.Config, o agentOptions
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	fallback, err := listenFallback(cfg, log)
+	if err != nil {
+		return nil, errors.Join(err, l.Close(), socket.Close())
+	}
 	c := server.Config{
 		DataDir: filepath.Join(cfg.DataDir, "server"), Name: cfg.Name, Region: cfg.Region, Datacenter: cfg.Datacenter,
 		Version: Version, HTTP: l, HTTPAddr: l.Addr().String(), QUIC: socket, Advertise: advertised(cfg, socket),
+		TLS: fallback, AdvertTLS: advertisedTLS(cfg, socket, fallback),
 		Open: !cfg.ACL, Schedulers: cfg.Server.Schedulers, BeatEvery: cfg.Server.BeatEvery,
 		LostAfter: cfg.Server.LostAfter, Logger: log,
 	}
@@ -65,7 +70,11 @@ func startServer(ctx context.Context, e *env, cfg *config.Config, o agentOptions
 	if !config.Loopback(l.Addr().String()) {
 		address = "https://" + l.Addr().String()
 	}
-	fmt.Fprintf(e.Out, "region %s, server %s\nHTTP API  %s\ndevices   %s (UDP)\ndata      %s\n", cfg.Region, cfg.Name, address, s.Address(), cfg.DataDir)
+	devices := s.Address() + " (UDP)"
+	if at := s.TLSAddress(); at != "" {
+		devices += ", " + at + " (TLS over TCP)"
+	}
+	fmt.Fprintf(e.Out, "region %s, server %s\nHTTP API  %s\ndevices   %s\ndata      %s\n", cfg.Region, cfg.Name, address, devices, cfg.DataDir)
 	if o.dev {
 		fmt.Fprintf(e.Out, "commands on this machine find this agent by themselves; elsewhere:\n  export DUNLIN_ADDR=%s\n", address)
 	}
@@ -98,6 +107,38 @@ func advertised(cfg *config.Config, socket net.PacketConn) string {
 		}
 	}
 	return net.JoinHostPort(host, strconv.Itoa(local.Port))
+}
+
+// listenFallback opens the port for devices whose UDP is filtered. The default port is privileged: a server that may not
+// have it, and was not told to, goes on without.
+func listenFallback(cfg *config.Config, log *slog.Logger) (net.Listener, error) {
+	if cfg.Fallback.Addr == "" {
+		return nil, nil
+	}
+	lc := net.ListenConfig{KeepAlive: -1} // links notice silence by themselves, without packets
+	l, err := lc.Listen(context.Background(), "tcp", cfg.Fallback.Addr)
+	if err == nil {
+		return l, nil
+	}
+	if cfg.Fallback.Required {
+		return nil, portTaken("TLS", cfg.Fallback.Addr, "ports { tls = … }, or 0 for none", withoutAddress(err))
+	}
+	log.Warn("devices whose UDP is filtered cannot reach this server: its TLS port cannot be used; let it have the port (setcap cap_net_bind_service), or set ports { tls = … }, or 0 for none",
+		"address", cfg.Fallback.Addr, "error", err)
+	return nil, nil
+}
+
+// advertisedTLS is where devices reach the TLS port: what the configuration says, else the host of the QUIC address.
+func advertisedTLS(cfg *config.Config, socket net.PacketConn, l net.Listener) string {
+	if l == nil || cfg.Fallback.Advertise != "" {
+		return cfg.Fallback.Advertise
+	}
+	host, _, err := net.SplitHostPort(advertised(cfg, socket))
+	_, port, err2 := net.SplitHostPort(l.Addr().String())
+	if err != nil || err2 != nil {
+		return l.Addr().String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // localDevice is the certificate of a device in the server's own process: it

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,6 +32,7 @@ import (
 const (
 	DefaultHTTPPort = 4646
 	DefaultQUICPort = 4647
+	DefaultTLSPort  = 443 // what filters let through
 	DefaultDataDir  = "/var/lib/dunlin"
 	FileBytesMax    = 1 << 20
 	SchedulersMax   = 128
@@ -48,6 +50,8 @@ type Config struct {
 
 	HTTP HTTP
 	QUIC string // host:port of the UDP socket a server listens on
+	// TLS over TCP for devices whose UDP is filtered; empty: not served.
+	Fallback Fallback
 	// Advertise is host:port under which devices reach this server; empty: the
 	// address of the socket, or the machine's.
 	Advertise string
@@ -61,6 +65,13 @@ type Config struct {
 // HTTP is where the API is served.
 type HTTP struct{ Addr string } // host:port
 
+// Fallback is where a server serves its devices over TLS on TCP.
+type Fallback struct {
+	Addr      string // host:port; empty: nowhere
+	Required  bool   // the configuration names the port: a server that cannot have it does not start
+	Advertise string // host:port for devices; empty: the host of Advertise with the port of Addr
+}
+
 // TLS names files brought by the operator.
 type TLS struct{ CA, Cert, Key string }
 
@@ -73,7 +84,7 @@ type Server struct {
 
 // Client is the edge side.
 type Client struct {
-	Servers        []string // host:port
+	Servers        []string // host:port for QUIC, host:port/tcp for TLS over TCP
 	Meta           map[string]string
 	NodeClass      string
 	NodePool       string
@@ -96,10 +107,12 @@ type file struct {
 	LogJSON    bool   `hcl:"log_json,optional"`
 	BindAddr   string `hcl:"bind_addr,optional"`
 	Ports      *struct {
-		HTTP int `hcl:"http,optional"`
-		QUIC int `hcl:"quic,optional"`
+		HTTP int  `hcl:"http,optional"`
+		QUIC int  `hcl:"quic,optional"`
+		TLS  *int `hcl:"tls,optional"`
 	} `hcl:"ports,block"`
 	Advertise string `hcl:"advertise,optional"`
+	AdvertTLS string `hcl:"advertise_tls,optional"`
 	TLS       *struct {
 		CA   string `hcl:"ca_file"`
 		Cert string `hcl:"cert_file"`
@@ -201,6 +214,9 @@ func (f *file) config(name string) (*Config, error) {
 	}
 	c.HTTP.Addr = net.JoinHostPort(host, strconv.Itoa(httpPort))
 	c.QUIC = net.JoinHostPort(host, strconv.Itoa(quicPort))
+	if err := f.fallback(name, host, c); err != nil {
+		return nil, err
+	}
 	if f.TLS != nil {
 		c.TLS = &TLS{CA: f.TLS.CA, Cert: f.TLS.Cert, Key: f.TLS.Key}
 	}
@@ -214,6 +230,23 @@ func (f *file) config(name string) (*Config, error) {
 		return nil, fmt.Errorf("%s: neither server nor client is enabled; write server { enabled = true } or client { enabled = true }", name)
 	}
 	return c, c.finish()
+}
+
+// fallback: by default a server that others can reach serves TLS too; on loopback nothing filters.
+func (f *file) fallback(name, host string, c *Config) error {
+	port := DefaultTLSPort
+	if f.Ports != nil && f.Ports.TLS != nil {
+		port, c.Fallback.Required = *f.Ports.TLS, true
+	} else if Loopback(net.JoinHostPort(host, "0")) {
+		return nil
+	}
+	if port < 0 || port > 65535 {
+		return fmt.Errorf("%s: ports.tls = %d is out of range; use 1 to 65535, or 0 to serve no TLS over TCP", name, port)
+	}
+	if port > 0 {
+		c.Fallback.Addr, c.Fallback.Advertise = net.JoinHostPort(host, strconv.Itoa(port)), f.AdvertTLS
+	}
+	return nil
 }
 
 func (f *file) server(name string, c *Config) error {
@@ -284,8 +317,13 @@ func (f *file) client(name string, c *Config) error {
 		return err
 	}
 	for i, s := range c.Client.Servers {
-		if _, _, err := net.SplitHostPort(s); err != nil {
-			c.Client.Servers[i] = net.JoinHostPort(s, strconv.Itoa(DefaultQUICPort))
+		plain, isTLS := strings.CutSuffix(s, "/tcp")
+		port, suffix := DefaultQUICPort, ""
+		if isTLS {
+			port, suffix = DefaultTLSPort, "/tcp"
+		}
+		if _, _, err := net.SplitHostPort(plain); err != nil {
+			c.Client.Servers[i] = net.JoinHostPort(plain, strconv.Itoa(port)) + suffix
 		}
 	}
 	if len(c.Client.Servers) == 0 && c.Server == nil {

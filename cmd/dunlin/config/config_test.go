@@ -21,7 +21,7 @@ server {
 }
 client {
   enabled = true
-  servers = ["10.0.0.1", "srv:99"]
+  servers = ["10.0.0.1", "srv:99", "srv/tcp", "srv:8443/tcp"]
   meta    = { shop = "7" }
   reserved { memory = 64 }
   link {
@@ -42,7 +42,7 @@ plugin "raw_exec" {
 	if c.Server.BeatEvery != 2*time.Second || c.Server.LostAfter != 5*time.Second || c.Server.Schedulers != 2 {
 		t.Errorf("server: %+v", c.Server)
 	}
-	if got := strings.Join(c.Client.Servers, " "); got != "10.0.0.1:4647 srv:99" {
+	if got := strings.Join(c.Client.Servers, " "); got != "10.0.0.1:4647 srv:99 srv:443/tcp srv:8443/tcp" {
 		t.Errorf("servers: %s", got)
 	}
 	if c.Client.Link != (Link{"metered", 50e6}) {
@@ -50,6 +50,21 @@ plugin "raw_exec" {
 	}
 	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 {
 		t.Errorf("client: %+v", c.Client)
+	}
+}
+
+func TestFallbackPort(t *testing.T) {
+	for src, want := range map[string]Fallback{
+		"":                      {},
+		`bind_addr = "0.0.0.0"`: {Addr: "0.0.0.0:443"},
+		"bind_addr = \"0.0.0.0\"\nports { tls = 0 }":                            {Required: true},
+		"ports { tls = 8443 }":                                                  {Addr: "127.0.0.1:8443", Required: true},
+		"bind_addr = \"::\"\nadvertise_tls = \"a.b:443\"\nports { tls = 8443 }": {Addr: "[::]:8443", Required: true, Advertise: "a.b:443"},
+	} {
+		c, err := Parse("agent.hcl", []byte(src+"\nserver { enabled = true }\n"))
+		if err != nil || c.Fallback != want {
+			t.Errorf("%q: %+v, %v; want %+v", src, c.Fallback, err, want)
+		}
 	}
 }
 
@@ -65,6 +80,7 @@ func TestRefusals(t *testing.T) {
 		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                    "agent.hcl:4: client.link.budget is for class = \"metered\"",
 		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":    "agent.hcl:5: client.link.budget: budget \"50MB\"",
 		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                               "port 70000 is out of range",
+		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                   "ports.tls = -1 is out of range",
 		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                  "there is no plugin \"docker\"",
 		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}": "this agent is no client",
 	} {
