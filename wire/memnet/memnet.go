@@ -139,9 +139,24 @@ func (n *Network) Listen(addr netip.AddrPort) (*Socket, error) {
 	if n.sockets[addr] != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, syscall.EADDRINUSE)
 	}
-	s := &Socket{net: n, addr: addr, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Socket{net: n, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	s.addr.Store(&addr)
 	n.sockets[addr] = s
 	return s, nil
+}
+
+// Move gives a socket another address, unseen by whoever uses it: another port, as when a NAT forgets, or another host, as
+// when a device changes its network.
+func (n *Network) Move(s *Socket, to netip.AddrPort) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.sockets[to] != nil {
+		return fmt.Errorf("move to %s: %w", to, syscall.EADDRINUSE)
+	}
+	delete(n.sockets, s.at())
+	s.addr.Store(&to)
+	n.sockets[to] = s
+	return nil
 }
 
 // send decides a packet's fate. A packet to nobody vanishes, as UDP does.
@@ -190,8 +205,8 @@ func (n *Network) path(from, to netip.AddrPort) *rand.Rand {
 func (n *Network) remove(s *Socket) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.sockets[s.addr] == s {
-		delete(n.sockets, s.addr)
+	if n.sockets[s.at()] == s {
+		delete(n.sockets, s.at())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -153,6 +154,58 @@ func TestAShortCutIsSurvivedALongOneIsSilence(t *testing.T) {
 		}
 		x.net.HealAll()
 		x.connect(t)
+	})
+}
+
+// A link over QUIC outlives its addresses: a NAT that forgets the port, and a device that changes its network.
+func TestALinkOutlivesItsAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newLinked(t)
+		s, err := x.net.Listen(netip.AddrPortFrom(hostB, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.client, err = quicnet.Over(s, quicnet.Options{Credentials: x.region.Client(x.region.Issue(t, trust.KindNode, "n2", time.Now()))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.client.Close()
+		dialed, accepted := x.connect(t)
+		for _, to := range []string{"10.0.0.2:50001", "10.0.7.7:50001", "192.168.1.9:1234"} {
+			if err := x.net.Move(s, netip.MustParseAddrPort(to)); err != nil {
+				t.Fatal(err)
+			}
+			st, err := dialed.OpenStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.Write([]byte("from " + to)); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			in, err := accepted.AcceptStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(in); err != nil || string(got) != "from "+to {
+				t.Fatalf("from %s: %q, %v", to, got, err)
+			}
+			if _, err := in.Write([]byte("answer")); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(st); err != nil || string(got) != "answer" {
+				t.Fatalf("the answer to %s: %q, %v", to, got, err)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if got := accepted.RemoteAddr().String(); got != "192.168.1.9:1234" {
+			t.Errorf("the server still thinks the device is at %s", got)
+		}
 	})
 }
 

@@ -7,13 +7,14 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Socket is a net.PacketConn on a Network.
 type Socket struct {
 	net  *Network
-	addr netip.AddrPort
+	addr atomic.Pointer[netip.AddrPort]
 
 	wake   chan struct{} // one token: the queue or the deadline changed
 	once   sync.Once
@@ -51,6 +52,8 @@ func (q *packets) Pop() any {
 	return last
 }
 
+func (s *Socket) at() netip.AddrPort { return *s.addr.Load() }
+
 func (s *Socket) push(p packet) {
 	s.mu.Lock()
 	if len(s.queue) < QueuePacketsMax {
@@ -82,7 +85,7 @@ func (s *Socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			return 0, nil, err
 		}
 		if p != nil {
-			if !s.net.arrives(p.from, s.addr) {
+			if !s.net.arrives(p.from, s.at()) {
 				continue
 			}
 			return copy(b, p.data), udpAddr(p.from), nil
@@ -149,7 +152,7 @@ func (s *Socket) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return 0, fmt.Errorf("memnet: cannot send to a %T", addr)
 	}
 	to := udp.AddrPort()
-	s.net.send(s.addr, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), b)
+	s.net.send(s.at(), netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), b)
 	return len(b), nil
 }
 
@@ -163,7 +166,7 @@ func (s *Socket) Close() error {
 }
 
 // LocalAddr is the socket's address, a *net.UDPAddr.
-func (s *Socket) LocalAddr() net.Addr { return udpAddr(s.addr) }
+func (s *Socket) LocalAddr() net.Addr { return udpAddr(s.at()) }
 
 // SetDeadline is SetReadDeadline: writes do not block.
 func (s *Socket) SetDeadline(t time.Time) error { return s.SetReadDeadline(t) }
