@@ -145,8 +145,9 @@ func TestAShortCutIsSurvivedALongOneIsSilence(t *testing.T) {
 		if cause := context.Cause(x.dialed.Context()); !errors.Is(cause, link.ErrSilent) {
 			t.Errorf("after a long cut: %v; want silence", cause)
 		}
-		if gone := time.Since(start); gone < 70*time.Second || gone > 80*time.Second {
-			t.Errorf("the link was given up after %s; want 75 s", gone)
+		// The first packet that is sent into the silence starts the time anew: one that QUIC repeats may come 26 s late.
+		if gone := time.Since(start); gone < 70*time.Second || gone > 80*time.Second+30*time.Second {
+			t.Errorf("the link was given up after %s; want 75 s after the last packet", gone)
 		}
 		_, err := x.client.Dial(t.Context(), x.server.Addr().String(), trust.ProtocolEdge)
 		if !errors.Is(err, link.ErrNoAnswer) {
