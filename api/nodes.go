@@ -84,6 +84,13 @@ func (c *Client) NodeAllocations(ctx context.Context, id fleet.NodeID, q *QueryO
 	return out, m, err
 }
 
+// NodeWritten asks a device what it has written to its disk. A device without a link is an error of status 503.
+func (c *Client) NodeWritten(ctx context.Context, id fleet.NodeID) (*fleet.DiskWrites, error) {
+	var out fleet.DiskWrites
+	_, err := c.read(ctx, "/node/"+segment(id)+"/written", nil, nil, &out)
+	return &out, err
+}
+
 // SetEligible lets new work onto a node, or keeps it off.
 func (c *Client) SetEligible(ctx context.Context, id fleet.NodeID, eligible bool) (*NodeEligibilityResponse, error) {
 	in := NodeEligibilityRequest{Eligibility: fleet.NodeIneligible}

@@ -13,6 +13,7 @@
 //	device → server  module     ModuleRequest, answered by ModuleAnswer and raw bytes
 //	server → device  desired    Desired …, each answered by DesiredAck once it is on disk
 //	server → device  logs       LogRequest, answered by LogAnswer and raw bytes
+//	server → device  written    the header alone, answered by WrittenAnswer
 //	either           datagram   Beat
 //
 // # Invariants

@@ -33,11 +33,12 @@ const (
 	KindRenew    Kind = 35 // a device asks for a new certificate
 	KindProbe    Kind = 36 // the server asks whether a device is still there
 	KindTraffic  Kind = 50
+	KindWritten  Kind = 45
 )
 
 func (k Kind) known() bool {
 	switch k {
-	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindServers, KindRenew, KindProbe, KindTraffic:
+	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindServers, KindRenew, KindProbe, KindWritten, KindTraffic:
 		return true
 	}
 	return false
@@ -79,6 +80,7 @@ const (
 
 	typeTrafficRequest = 50
 	typeTrafficAnswer  = 51
+	typeWrittenAnswer  = 45
 )
 
 // ErrFrameTooLong says that a peer announced or a caller built a frame beyond

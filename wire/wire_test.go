@@ -25,6 +25,7 @@ var messages = []func() Message{
 	func() Message { return &Facts{} }, func() Message { return &FactsAck{} }, func() Message { return &Servers{} },
 	func() Message { return &TrafficRequest{} }, func() Message { return &TrafficAnswer{} },
 	func() Message { return &RenewRequest{} }, func() Message { return &RenewAnswer{} }, func() Message { return &ProbeAnswer{} },
+	func() Message { return &WrittenAnswer{} },
 }
 
 func TestEveryTypeIsTested(t *testing.T) {
@@ -157,6 +158,8 @@ func draw(t *rapid.T, m Message) {
 		*m = RenewAnswer{bytesOf(t), text(t)}
 	case *ProbeAnswer:
 		*m = ProbeAnswer{uuid(t)}
+	case *WrittenAnswer:
+		*m = WrittenAnswer{bytesOf(t), text(t)}
 	default:
 		t.Fatalf("no way to draw a %T", m)
 	}
@@ -263,7 +266,7 @@ func FuzzDecode(f *testing.F) {
 		&Desired{Full: true, Jobs: []JobSpec{{JSON: []byte("{}")}}, Allocs: []DesiredAlloc{{Group: "g", Stop: true}}, Forget: []fleet.UUID{{1}}},
 		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
 		&Facts{Seq: 2, Set: []Attribute{{"power.source", "battery"}}, Unset: []string{"tpm.version"}}, &FactsAck{Seq: 2},
-		&JoinRequest{Token: "t"}, &JoinAnswer{Name: "n", CertPEM: []byte("x")},
+		&JoinRequest{Token: "t"}, &JoinAnswer{Name: "n", CertPEM: []byte("x")}, &WrittenAnswer{JSON: []byte("{}")},
 	}
 	for _, m := range seeds {
 		f.Add(EncodeDatagram(m))

@@ -155,6 +155,10 @@ func (g *region) Logs(ctx context.Context, _ fleet.UUID, req wire.LogRequest) (i
 	return g.output(ctx, req)
 }
 
+func (g *region) Written(context.Context, fleet.UUID) (*fleet.DiskWrites, error) {
+	return &fleet.DiskWrites{Total: fleet.WriteClasses{State: 7}}, nil
+}
+
 func (g *region) Put(_ context.Context, digest, name string, size int64, r io.Reader) (fleet.Module, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {

@@ -28,6 +28,7 @@ type Sessions interface {
 	// Traffic is what was counted here; false: the node had no link. AskTraffic asks the device for its own account.
 	Traffic(node fleet.UUID) (traffic.Book, bool)
 	AskTraffic(ctx context.Context, node fleet.UUID) (*wire.TrafficAnswer, error)
+	Written(ctx context.Context, node fleet.UUID) (*fleet.DiskWrites, error)
 }
 
 // Modules is the region's module store. Put checks the bytes against the digest

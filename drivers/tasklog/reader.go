@@ -31,7 +31,7 @@ type Reader struct {
 	opts   ReadOptions
 	at     position
 	begun  bool // at is in a file that was seen; before that, any file may come
-	file   *os.File
+	file   segment
 }
 
 // Open positions a Reader. The context ends a waiting Read with its error. A stream without any output yet is fine; a folder
@@ -160,7 +160,7 @@ func (r *Reader) open() (bool, error) {
 	}
 	for {
 		if r.begun {
-			f, err := os.Open(r.stream.path(r.at.n))
+			f, err := r.stream.open(r.at.n)
 			if err == nil {
 				r.file = f
 				return true, nil
@@ -182,10 +182,10 @@ func (r *Reader) open() (bool, error) {
 
 // later is the number of the file after the current one, or -1.
 func (r *Reader) later() (int, error) {
-	if exists(r.stream.path(r.at.n + 1)) {
+	if r.stream.exists(r.at.n + 1) {
 		return r.at.n + 1, nil
 	}
-	if exists(r.stream.path(r.at.n)) {
+	if r.stream.exists(r.at.n) {
 		return -1, nil // see the package's invariants: then no later one was deleted either
 	}
 	return r.oldestFrom(r.at.n + 1)

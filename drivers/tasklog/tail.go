@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // TailBytesMax limits what Tail returns and how far back TailLines of a Reader goes.
@@ -48,7 +47,7 @@ func (s stream) tail(files []logFile, lines int, maxBytes int64) (position, []by
 	at := position{}
 	more := false // there is something before at
 	for i := len(files) - 1; i >= 0 && !more; i-- {
-		f, err := os.Open(s.path(files[i].n))
+		f, err := s.open(files[i].n)
 		if errors.Is(err, fs.ErrNotExist) {
 			break // rotated away meanwhile; what is older is gone too
 		}

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -30,7 +31,13 @@ func TestMain(m *testing.M) {
 }
 
 func newWriter(t rapid.TB, dir string, files int, fileBytes int64) *tasklog.Writer {
-	w, err := tasklog.NewWriter(tasklog.Options{Dir: dir, Task: "web", Stream: tasklog.Stdout, MaxFiles: files, MaxFileBytes: fileBytes})
+	return newPacker(t, dir, files, fileBytes, 0)
+}
+
+func newPacker(t rapid.TB, dir string, files int, fileBytes, packFrom int64) *tasklog.Writer {
+	w, err := tasklog.NewWriter(tasklog.Options{
+		Dir: dir, Task: "web", Stream: tasklog.Stdout, MaxFiles: files, MaxFileBytes: fileBytes, PackFrom: packFrom,
+	})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -43,13 +50,27 @@ func write(t rapid.TB, w *tasklog.Writer, p string) {
 	}
 }
 
+// unpacked reads a packed file as any program would that knows zstd.
+func unpacked(t rapid.TB, b []byte) []byte {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer d.Close()
+	out, err := d.DecodeAll(b, nil)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return out
+}
+
 // kept reads the files one by one, in the order of their numbers.
 func kept(t rapid.TB, dir string) (files []string) {
 	names, err := filepath.Glob(filepath.Join(dir, "web.stdout.*"))
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	number := func(name string) (n int) { fmt.Sscan(filepath.Ext(name)[1:], &n); return n }
+	number := func(name string) (n int) { fmt.Sscan(filepath.Ext(strings.TrimSuffix(name, ".zst"))[1:], &n); return n }
 	slices.SortFunc(names, func(a, b string) int { return number(a) - number(b) })
 	for i, name := range names {
 		b, err := os.ReadFile(name)
@@ -58,6 +79,9 @@ func kept(t rapid.TB, dir string) (files []string) {
 		}
 		if i > 0 && number(name) != number(names[i-1])+1 {
 			t.Fatalf("a gap in %q", names)
+		}
+		if strings.HasSuffix(name, ".zst") {
+			b = unpacked(t, b)
 		}
 		files = append(files, string(b))
 	}
@@ -108,14 +132,15 @@ func TestAgainstPlainText(t *testing.T) {
 		maxFiles := rapid.IntRange(1, 4).Draw(t, "files")
 		maxBytes := rapid.IntRange(1, 40).Draw(t, "bytes")
 		wholeLines := rapid.Bool().Draw(t, "whole lines")
-		w := newWriter(t, dir, maxFiles, int64(maxBytes))
+		packFrom := int64(rapid.IntRange(0, 30).Draw(t, "pack from"))
+		w := newPacker(t, dir, maxFiles, int64(maxBytes), packFrom)
 		var all string
 		for range rapid.IntRange(0, 20).Draw(t, "writes") {
 			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
 				if err := w.Close(); err != nil {
 					t.Fatal(err)
 				}
-				w = newWriter(t, dir, maxFiles, int64(maxBytes))
+				w = newPacker(t, dir, maxFiles, int64(maxBytes), packFrom)
 			}
 			p := rapid.StringMatching(`[a-c\n]{0,60}`).Draw(t, "p")
 			if wholeLines {
@@ -198,7 +223,7 @@ func TestTailOverManyBlocks(t *testing.T) {
 func TestFollowAcrossRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		w := newWriter(t, dir, 3, 64)
+		w := newPacker(t, dir, 3, 64, 1)
 		done := make(chan struct{})
 		r, err := tasklog.Open(t.Context(), dir, "web", tasklog.Stdout, tasklog.ReadOptions{Follow: true, Done: done})
 		if err != nil {

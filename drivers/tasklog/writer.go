@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // Defaults keep a chatty task within 8 MiB per stream on a small device's flash.
@@ -22,6 +23,9 @@ type Options struct {
 	Stream       string // Stdout or Stderr
 	MaxFiles     int    // files kept; 0 means DefaultMaxFiles
 	MaxFileBytes int64  // size of one file, never exceeded; 0 means DefaultMaxFileBytes
+	PackFrom     int64  // files of at least so many bytes are packed when they are full; 0: none is
+	// Written counts the bytes handed to the disk, packed ones too; nil: nobody counts.
+	Written *atomic.Int64
 }
 
 // Writer appends to a stream and rotates it. It holds one open file and no buffer: thousands of quiet tasks cost little.
@@ -68,8 +72,9 @@ func NewWriter(o Options) (*Writer, error) {
 	if len(files) > 0 {
 		newest := files[len(files)-1]
 		w.oldest, w.n, w.size = files[0].n, newest.n, newest.size
-		w.lineStart, err = endsLine(s.path(newest.n), newest.size)
-		if err != nil {
+		if newest.packed { // it is full, or was put away with its allocation
+			w.n, w.size = newest.n+1, 0
+		} else if w.lineStart, err = endsLine(s.path(newest.n), newest.size); err != nil {
 			return nil, fmt.Errorf("task logs: %w", err)
 		}
 		w.prune()
@@ -170,6 +175,7 @@ func (w *Writer) put(p []byte) (int, error) {
 	}
 	n, err := w.file.Write(p)
 	w.size += int64(n)
+	w.count(int64(n))
 	if n > 0 {
 		w.lineStart = p[n-1] == '\n'
 	}
@@ -182,13 +188,36 @@ func (w *Writer) rotate() {
 	w.n++
 	w.size, w.lineStart = 0, true
 	w.prune()
+	w.pack()
+}
+
+// pack packs what is full. It is done here and not beside: a task that prints faster than its logs can be packed would have them
+// pile up otherwise. What cannot be packed (a full disk) stays as it is and is tried at the next rotation.
+func (w *Writer) pack() {
+	for n := w.oldest; n < w.n && w.max.PackFrom > 0; n++ {
+		info, err := os.Lstat(w.stream.path(n))
+		if err != nil || info.Size() < w.max.PackFrom {
+			continue // packed already, or not worth it
+		}
+		written, err := pack(w.stream.path(n))
+		w.count(written)
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (w *Writer) count(n int64) {
+	if w.max.Written != nil {
+		w.max.Written.Add(n)
+	}
 }
 
 // prune deletes the oldest files until the newest MaxFiles are left, counting the one that is about to be made. What cannot
 // be deleted now is tried again at the next rotation.
 func (w *Writer) prune() {
 	for w.oldest <= w.n-w.max.MaxFiles {
-		if err := os.Remove(w.stream.path(w.oldest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := w.stream.remove(w.oldest); err != nil {
 			return
 		}
 		w.oldest++

@@ -16,15 +16,18 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/artifact"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/edge/fingerprint"
+	"github.com/dunlin-edge/dunlin/edge/logstore"
 	"github.com/dunlin-edge/dunlin/edge/runner"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/edge/statedb"
+	"github.com/dunlin-edge/dunlin/edge/wear"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/blob"
@@ -78,6 +81,9 @@ type Config struct {
 	Blobs               *blob.Store // nil: DATA/modules
 	ModuleCacheBytesMax int64       // 0: by what is free on the disk
 
+	LogQuotaBytes int64 // of what all tasks printed; 0: logstore.QuotaBytes
+	Host          Host  // tells what it wrote; nil: there is none
+
 	// StopTasksOnExit takes the tasks along when Run ends, for dev agents. Otherwise they run on.
 	StopTasksOnExit bool
 	Log             *slog.Logger
@@ -101,6 +107,9 @@ type Agent struct {
 	id      fleet.UUID
 	facts   facts
 	db      *statedb.DB
+	logs    *logstore.Store
+	wear    *wear.Meter
+	began   int64 // names this process among the sources of meter
 	runner  *runner.Runner
 	session *session.Session
 	meter   *session.Meter
@@ -138,6 +147,10 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a.db = db
+	a.openMeter()
+	if a.logs, err = logstore.Open(cfg.DataDir, cfg.LogQuotaBytes); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	a.raise(state.Facts.Clock)
 	servers, err := link.ParseServers(cfg.Servers)
 	if err != nil {
@@ -160,7 +173,7 @@ func (a *Agent) wire(state device.State, servers []link.Server, learnt []string)
 	a.runner = runner.New(runner.Options{
 		DataDir: a.cfg.DataDir, State: state, Store: accounted{a.db, a.meter},
 		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
-		Modules: artifact.New(a.cfg.Blobs, region{a}, nil, a.cfg.Log),
+		Modules: counted{artifact.New(a.cfg.Blobs, region{a}, nil, a.cfg.Log), a}, Logs: a.logs,
 		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
 		Node:   a.Node,
 		Region: a.cfg.Identity.Region, StopTasksOnExit: a.cfg.StopTasksOnExit, Log: a.cfg.Log,
@@ -169,6 +182,7 @@ func (a *Agent) wire(state device.State, servers []link.Server, learnt []string)
 		Dialer: a.cfg.Dialer, TLS: a.cfg.TLS, Servers: servers, Learnt: learnt, Learn: a.keepServers, Node: a.id, Device: clocked{a.runner, a},
 		Spec: a.spec, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
 		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir),
+		Written: func(ctx context.Context) ([]byte, error) { return json.Marshal(a.Written(ctx)) },
 	})
 }
 
@@ -257,13 +271,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer cancel() // without a runner there is nothing to have a session for
 		done <- a.runner.Run(inner)
 	}()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		a.watchFacts(ctx)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { a.watchFacts(ctx) })
+	watching.Go(func() { a.watchWear(ctx) })
 	a.session.Run(ctx)
-	<-watched
+	watching.Wait()
 	stop()
 	return errors.Join(<-done, a.Close())
 }

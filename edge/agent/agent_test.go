@@ -45,6 +45,7 @@ type rig struct {
 	dir     string
 	tasks   *fake.Store
 	driver  driver.Driver
+	host    agent.Host
 	agent   *agent.Agent
 	stop    func()
 	reprobe func(fingerprint.Pace) fingerprint.Reading
@@ -91,7 +92,7 @@ func (r *rig) config() agent.Config {
 		Probe: func(context.Context) (*fleet.Node, error) {
 			return &fleet.Node{Attributes: map[string]string{"cpu.arch": "arm64"}}, nil
 		},
-		Reprobe: r.reprobe, Drivers: map[string]driver.Driver{"fake": r.driver}, Log: slog.New(slog.DiscardHandler),
+		Reprobe: r.reprobe, Drivers: map[string]driver.Driver{"fake": r.driver}, Host: r.host, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -34,7 +34,7 @@ func Generalize(dataDir string, tlsDir string) error {
 	}
 	defer release()
 	// The key goes first: a half-generalized folder must not be a device.
-	paths := []string{filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), "alloc", "host"}
+	paths := []string{filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), "alloc", "host", "logs"}
 	for _, path := range append(paths, statedb.Files()...) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dataDir, path)

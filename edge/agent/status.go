@@ -20,6 +20,9 @@ type Status struct {
 	Traffic    Traffic
 	Generation string // of the desired state on disk, as "epoch.n"
 	Untold     int    // allocations whose newest status the region has not committed
+	Written    *fleet.DiskWrites
+	LogBytes   int64 // kept of allocations that are gone
+	LogQuota   int64 // of all logs on this device
 	Allocs     []Alloc
 }
 
@@ -77,6 +80,7 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason, Transport: string(l.Transport), UDPFiltered: l.UDPFiltered},
 		Traffic:    a.traffic(),
 		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
+		Written: a.Written(ctx), LogBytes: a.logs.Used(), LogQuota: a.logs.Quota(),
 	}
 	if !v.Facts.Region.IsZero() {
 		s.RegionID = v.Facts.Region.String()

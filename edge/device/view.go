@@ -1,6 +1,8 @@
 package device
 
 import (
+	"slices"
+
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 )
@@ -35,6 +37,14 @@ func (d *Device) View() View {
 		v.Allocs = append(v.Allocs, a)
 	}
 	return v
+}
+
+// Ended lists the allocations that have ended and still have files, the one that ended first first.
+func (d *Device) Ended() []fleet.UUID { return slices.Clone(d.dead) }
+
+// Live lists the allocations that have not ended, sorted.
+func (d *Device) Live() []fleet.UUID {
+	return slices.DeleteFunc(d.sortedIDs(), func(id fleet.UUID) bool { return d.allocs[id].Terminal() })
 }
 
 // Alloc shows one allocation.

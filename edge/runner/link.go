@@ -69,10 +69,8 @@ func (r *Runner) Logs(ctx context.Context, id fleet.UUID, taskName string) (dir,
 	switch {
 	case err != nil:
 		return "", "", err
-	case !ok:
-		return "", "", fmt.Errorf("allocation %s is not on this device", id)
-	case v.Cleared:
-		return "", "", fmt.Errorf("the files of allocation %s were removed to make room", id)
+	case !ok || v.Cleared:
+		return r.keptLogs(id, taskName, ok)
 	}
 	var names []string
 	for _, t := range v.Tasks {
@@ -85,6 +83,20 @@ func (r *Runner) Logs(ctx context.Context, id fleet.UUID, taskName string) (dir,
 		return "", "", fmt.Errorf("allocation %s has %d tasks; name one of %q", id, len(names), names)
 	}
 	return "", "", fmt.Errorf("allocation %s has no task %q; it has %q", id, taskName, names)
+}
+
+// keptLogs says where the logs are of a task whose allocation is gone. What tasks there were, only the one who asks knows.
+func (r *Runner) keptLogs(id fleet.UUID, taskName string, known bool) (dir, name string, err error) {
+	dir, kept := r.opts.Logs.Find(id)
+	switch {
+	case kept && taskName == "":
+		return "", "", fmt.Errorf("allocation %s is gone and its logs are kept; name the task", id)
+	case kept:
+		return dir, taskName, nil
+	case known:
+		return "", "", fmt.Errorf("the files of allocation %s were removed to make room, its logs to keep within the device's quota of %d MB", id, r.opts.Logs.Quota()/1e6)
+	}
+	return "", "", fmt.Errorf("allocation %s is not on this device", id)
 }
 
 // Ended reports whether a task will print nothing more.

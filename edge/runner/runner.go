@@ -10,6 +10,7 @@ import (
 	"github.com/dunlin-edge/dunlin/drivers/config"
 	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/logstore"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 )
@@ -21,6 +22,8 @@ const (
 	FetchesMax      = 2                // module fetches at a time: more only share a slow link
 	RetryMin        = time.Second      // first pause after an error that is not an answer
 	RetryMax        = 30 * time.Second // longest
+	FitLogsEvery    = time.Hour        // between looks at how much the logs of the device are
+	FitLogsPause    = time.Second      // after an allocation went, until the next look: others may go with it
 	DestroyTriesMax = 5                // then what is left of an ended attempt stays with its driver, and the log says so
 	ExitGraceMax    = 5 * time.Second  // for all tasks together, with StopTasksOnExit
 )
@@ -44,6 +47,14 @@ type Modules interface {
 	Digests() []string
 }
 
+// Logs keeps what tasks printed after their allocation is gone; *logstore.Store does.
+type Logs interface {
+	Keep(alloc fleet.UUID, logs string) error
+	Find(alloc fleet.UUID) (dir string, ok bool)
+	Fit(running []string, ended []logstore.Ended) (over int64, err error)
+	Quota() int64
+}
+
 // Setting is what a driver's tasks see of the device: where their folders appear to them, and what their environment begins
 // with.
 type Setting struct {
@@ -58,6 +69,7 @@ type Options struct {
 	State           device.State // as read from the Store
 	Store           Store
 	Modules         Modules
+	Logs            Logs
 	Drivers         map[string]driver.Driver
 	Settings        map[string]Setting // by driver
 	Node            func() *fleet.Node // what tasks may refer to; called per start
@@ -84,6 +96,9 @@ type Runner struct {
 	mu   sync.Mutex
 	tail map[taskKey]chan struct{} // end of the newest operation on a task
 	live map[taskKey]liveTask      // what runs
+
+	gone     chan struct{} // an allocation's files went
+	logsOver int64         // by how much the logs of what runs were over the quota; owned by watchLogs
 }
 
 type taskKey struct {
@@ -111,7 +126,7 @@ func New(opts Options) *Runner {
 	return &Runner{
 		opts: opts, inbox: make(chan message, InboxMax), ended: make(chan struct{}),
 		starts: make(chan struct{}, StartsMax), fetches: make(chan struct{}, FetchesMax),
-		core: device.New(opts.Device), tail: map[taskKey]chan struct{}{}, live: map[taskKey]liveTask{},
+		core: device.New(opts.Device), tail: map[taskKey]chan struct{}{}, live: map[taskKey]liveTask{}, gone: make(chan struct{}, 1),
 	}
 }
 
@@ -128,6 +143,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	boot := device.Boot{State: r.opts.State, Modules: r.opts.Modules.Digests(), Dirs: dirs}
 	r.opts.State = device.State{} // the core has it now
 	r.execute(ctx, r.core.Step(boot, r.opts.Now()))
+	r.spawn(func() { r.watchLogs(ctx) })
 	r.loop(ctx)
 	cancel()
 	close(r.ended)

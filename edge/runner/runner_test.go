@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/dunlin-edge/dunlin/drivers/fake"
 	"github.com/dunlin-edge/dunlin/drivers/tasklog"
 	"github.com/dunlin-edge/dunlin/edge/device"
+	"github.com/dunlin-edge/dunlin/edge/logstore"
 	"github.com/dunlin-edge/dunlin/edge/runner"
 	"github.com/dunlin-edge/dunlin/edge/task"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -110,6 +112,8 @@ type rig struct {
 	stop   context.CancelFunc
 	done   chan error
 	onExit bool
+	quota  int64 // of logs
+	now    func() time.Time
 }
 
 func newRig(t *testing.T) *rig {
@@ -122,11 +126,15 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start() {
 	node := &fleet.Node{ID: "n1", Name: "shop-7", Datacenter: "berlin", Meta: map[string]string{"floor": "2"}}
+	logs, err := logstore.Open(r.dir, r.quota)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	r.runner = runner.New(runner.Options{
-		DataDir: r.dir, State: r.disk.state, Store: r.disk, Modules: noModules{},
+		DataDir: r.dir, State: r.disk.state, Store: r.disk, Modules: noModules{}, Logs: logs,
 		Drivers:  map[string]driver.Driver{"fake": r.spy},
 		Settings: map[string]runner.Setting{"fake": {TaskDir: "/local", Env: map[string]string{"PATH": "/bin"}}},
-		Node:     func() *fleet.Node { return node }, Region: "eu", StopTasksOnExit: r.onExit, Log: slog.New(slog.DiscardHandler),
+		Node:     func() *fleet.Node { return node }, Region: "eu", Now: r.now, StopTasksOnExit: r.onExit, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop, r.done = stop, make(chan error, 1)
@@ -352,5 +360,106 @@ func TestStoppedRunnerAnswers(t *testing.T) {
 		if !r.runner.Ended(t.Context(), fleet.UUID{1}, "main") {
 			t.Error("a task of a stopped runner is followed for ever")
 		}
+	})
+}
+
+// What a task printed can be read after its allocation is forgotten, until the quota is reached; then the words say why not.
+func TestLogsOutliveTheirAllocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.quota = 100
+		r.start()
+		defer r.end()
+		for id := byte(1); id <= 2; id++ {
+			if _, err := r.want(id, func(_ *fleet.Job, k *fleet.Task) {
+				k.Config = script(fake.Script{RunFor: "1s", Stdout: strings.Repeat("x", 59) + string('0'+rune(id))})
+			}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if _, err := r.runner.Desired(t.Context(), &wire.Desired{
+				RegionID: fleet.UUID{1}, Gen: wire.Generation{Epoch: 1, N: uint64(id)}, Forget: []fleet.UUID{{id}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			dir, name, err := r.runner.Logs(t.Context(), fleet.UUID{id}, "main")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := tasklog.Tail(dir, name, tasklog.Stdout, 0, 0); err != nil || len(b) != 60 {
+				t.Errorf("the log is %q, %v", b, err)
+			}
+			if _, err := os.Stat(filepath.Join(r.dir, "alloc", fleet.UUID{id}.String())); !os.IsNotExist(err) {
+				t.Errorf("the folder of a forgotten allocation: %v", err)
+			}
+			if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{id}, ""); err == nil || !strings.Contains(err.Error(), "name the task") {
+				t.Errorf("without a task's name: %v", err)
+			}
+		}
+		time.Sleep(runner.FitLogsEvery)
+		synctest.Wait()
+		if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{1}, "main"); err == nil {
+			t.Error("the older of two logs is kept although both are more than the quota")
+		}
+		if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{2}, "main"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// On a device whose clock says 1970 or 2090, or jumps between the two while it runs, tasks start, are found again, restart as
+// their policy says, and what the region wants is taken. The device's own clock is never kept as a time that has passed.
+func TestWrongClocks(t *testing.T) {
+	at := func(year int) time.Duration {
+		return time.Date(year, 1, 1, 0, 0, 5, 0, time.UTC).Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) // bubbles begin in 2000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var offset atomic.Int64
+		r.now = func() time.Time { return time.Unix(0, time.Now().UnixNano()+offset.Load()) }
+		offset.Store(int64(at(1970)))
+		r.start()
+		if _, err := r.want(1, func(j *fleet.Job, _ *fleet.Task) { j.Type = "service" }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		time.Sleep(2 * device.PersistWindow)
+		for i, year := range []int{2090, 1970, 2026} {
+			r.end()
+			offset.Store(int64(at(year)))
+			r.start()
+			if _, err := r.want(byte(i+2), func(j *fleet.Job, _ *fleet.Task) { j.Type = "service" }); err != nil {
+				t.Fatalf("in %d: %v", year, err)
+			}
+			synctest.Wait()
+			time.Sleep(2 * device.PersistWindow)
+			if s := r.status(1); s.Status != fleet.ClientRunning || r.spy.count() != i+2 {
+				t.Fatalf("in %d it is %s after %d starts of %d tasks:\n%s", year, s.Status, r.spy.count(), i+2, eventText(s))
+			}
+			if c := r.disk.state.Facts.Clock; c != 0 {
+				t.Errorf("in %d the device took its own clock (%s) for a time that has passed", year, time.Unix(0, c))
+			}
+		}
+		// A task that fails in 2090, and again after the clock was put right: it must not wait until 2090.
+		offset.Store(int64(at(2090)))
+		if _, err := r.want(9, func(j *fleet.Job, k *fleet.Task) {
+			j.TaskGroups[0].RestartPolicy = &fleet.RestartPolicy{
+				Attempts: fleet.Ptr(1), Interval: fleet.Ptr(fleet.Duration(time.Minute)), Delay: fleet.Ptr(fleet.Duration(time.Second)), Mode: fleet.Ptr(fleet.RestartModeDelay),
+			}
+			k.Config = script(fake.Script{RunFor: "5s", ExitCode: 1})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(8 * time.Second)
+		offset.Store(int64(at(2026)))
+		before := r.spy.count()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if n := r.spy.count() - before; n < 3 {
+			t.Errorf("after the clock was put right, the task was started %d times in five minutes:\n%s", n, eventText(r.status(9)))
+		}
+		r.end()
 	})
 }

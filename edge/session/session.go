@@ -25,6 +25,7 @@ const (
 	DesiredStreamsMax = 4
 	LogStreamsMax     = 16
 	TrafficStreamsMax = 4
+	WrittenStreamsMax = 2
 	EndedPoll         = time.Second // how often a followed task is asked about
 )
 
@@ -55,8 +56,9 @@ type Options struct {
 	Facts func() (map[string]string, <-chan struct{})
 	// Certificates takes renewed certificates; nil: they are not renewed here.
 	Certificates *trust.Keeper
-	Place        fleet.UUID // where this agent runs; see wire.Register
-	Meter        *Meter     // nil: one without a budget, for this process
+	Place        fleet.UUID                            // where this agent runs; see wire.Register
+	Meter        *Meter                                // nil: one without a budget, for this process
+	Written      func(context.Context) ([]byte, error) // fleet.DiskWrites as JSON; nil: it is not told
 	Log          *slog.Logger
 }
 

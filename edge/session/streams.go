@@ -144,6 +144,7 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 	logs := make(chan struct{}, LogStreamsMax)
 	accounts := make(chan struct{}, TrafficStreamsMax)
 	servers := make(chan struct{}, 1)
+	written := make(chan struct{}, WrittenStreamsMax)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for {
@@ -172,6 +173,8 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 			serve = s.serveProbe
 		case wire.KindServers:
 			slots, serve = servers, s.serveServers
+		case wire.KindWritten:
+			slots, serve = written, s.serveWritten
 		default:
 			st.Reset(link.CodeProtocol)
 			return protocolErrorf("the server opened a stream of kind %d, which is for devices to open", h.Kind)

@@ -29,6 +29,7 @@ type scan struct {
 	rows   *rows
 	next   uint64
 	good   int64
+	last   int64 // bytes of the last record
 	sum    uint32
 	absent bool
 	damage error // why it cannot be trusted beyond good; nil: it ends as it should
@@ -63,7 +64,8 @@ func read(path string) (scan, error) {
 			s.damage = fmt.Errorf("at byte %d: %w", s.good, err)
 			break
 		}
-		s.next, s.sum, s.good = s.next+1, sum, s.good+recordHeadBytes+int64(len(payload))
+		s.last = recordHeadBytes + int64(len(payload))
+		s.next, s.sum, s.good = s.next+1, sum, s.good+s.last
 	}
 	return s, nil
 }

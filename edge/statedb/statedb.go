@@ -59,6 +59,7 @@ type DB struct {
 	copies    [2]*journal
 	note      func() []byte
 	kept      []byte // the note that was found
+	unnoted   int64
 	compactAt int64
 	closed    bool
 }
@@ -101,7 +102,7 @@ func (db *DB) load(dir string) (device.State, error) {
 		return device.State{}, fmt.Errorf("device state %s cannot be understood: %w; another version may have written it", db.copies[best].path, err)
 	}
 	state.Doubtful = found[best].damage != nil && (found[other].damage != nil || found[other].absent)
-	db.kept = found[best].rows.note
+	db.kept, db.unnoted = found[best].rows.note, int64(len(db.copies))*found[best].last
 	db.compactAt = compactAt(int64(len(found[best].rows.payload())))
 	db.mend(found[:], best)
 	if state.Doubtful {
@@ -166,6 +167,9 @@ func (db *DB) Note(f func() []byte) {
 
 // Kept is the note that Open found; nil: none.
 func (db *DB) Kept() []byte { return db.kept }
+
+// Unnoted is how many bytes were written together with the note that Kept gives, and are therefore not counted in it.
+func (db *DB) Unnoted() int64 { return db.unnoted }
 
 // Written is how many bytes were handed to the disk since Open, both copies together, and by how many Saves.
 func (db *DB) Written() (bytes, saves int64) { return db.written.Load(), db.saves.Load() }

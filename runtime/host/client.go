@@ -128,6 +128,29 @@ func (c *Client) List(ctx context.Context) ([]TaskStatus, error) {
 	return list, err
 }
 
+// Written reads what the host has written to disk. It starts none: without a host, or with one that is older than this question,
+// there is nothing to tell.
+func (c *Client) Written(ctx context.Context) (w Written, known bool, err error) {
+	l, err := c.connect(ctx, false)
+	if errors.Is(err, errNoHost) {
+		return w, false, nil
+	}
+	if err != nil {
+		return w, false, err
+	}
+	raw, err := l.call(ctx, opWritten, nil)
+	if CodeOf(err) == CodeBadRequest {
+		return w, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &w)
+	}
+	if err != nil {
+		return w, false, fmt.Errorf("ask the host what it wrote: %w", err)
+	}
+	return w, true, nil
+}
+
 // Shutdown kills all tasks and ends the host; for agents that take their tasks with them, and for tests. It returns when the
 // host has let go of its directory, with its end; without a host it does nothing.
 func (c *Client) Shutdown(ctx context.Context) error {

@@ -243,6 +243,8 @@ func (s *server) dispatch(ctx context.Context, r request) (any, error) {
 		return with(r, func(b idBody) (any, error) { return nil, s.forget(ctx, b.ID) })
 	case opList:
 		return s.list(), nil
+	case opWritten:
+		return s.written(), nil
 	case opShutdown:
 		s.shutdown("asked to")
 		return nil, nil

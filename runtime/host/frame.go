@@ -46,6 +46,7 @@ const (
 	opForget   op = "forget"
 	opList     op = "list"
 	opShutdown op = "shutdown"
+	opWritten  op = "written"
 	opCancel   op = "cancel"
 )
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,8 @@ type server struct {
 	records  records
 	table    procTable
 	follows  sync.WaitGroup // one per running task
+	began    time.Time
+	logBytes atomic.Int64 // handed to the disk by all tasks' logs
 
 	mu      sync.Mutex
 	tasks   map[string]*task
@@ -34,7 +37,7 @@ type server struct {
 
 func newServer(opts Options, log *slog.Logger) *server {
 	s := &server{
-		opts: opts, log: log, now: time.Now, boot: bootID(),
+		opts: opts, log: log, now: time.Now, boot: bootID(), began: time.Now(),
 		children: newChildren(),
 		records:  records{filepath.Join(opts.Dir, taskDir)},
 		tasks:    map[string]*task{},

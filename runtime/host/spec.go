@@ -81,6 +81,13 @@ type Stats struct {
 	Pids        int
 }
 
+// Written is what a host has written to disk since it began. A host is known by Began: the counts of another one begin at zero.
+type Written struct {
+	Began time.Time
+	Logs  int64  // bytes of tasks' output, rotated and packed ones included
+	All   *int64 `json:",omitempty"` // bytes that the kernel says the host and its tasks wrote; nil: it does not say
+}
+
 // ExecResult is the end of a command run beside a task. Truncated says that output was dropped at ExecOutputBytesMax.
 type ExecResult struct {
 	Code      int

@@ -18,7 +18,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // launchTask starts what the task's spec says and fills in its child. On error nothing is left.
 func (s *server) launchTask(t *task) error {
-	logs, err := openLogs(t.spec.Log)
+	logs, err := s.openLogs(t.spec.Log)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ type taskLogs struct{ stdout, stderr io.WriteCloser }
 
 func (l taskLogs) close() error { return errors.Join(l.stdout.Close(), l.stderr.Close()) }
 
-func openLogs(spec LogSpec) (taskLogs, error) {
+func (s *server) openLogs(spec LogSpec) (taskLogs, error) {
 	var l taskLogs
 	for _, stream := range []struct {
 		name string
@@ -45,6 +45,7 @@ func openLogs(spec LogSpec) (taskLogs, error) {
 	}{{"stdout", &l.stdout}, {"stderr", &l.stderr}} {
 		w, err := tasklog.NewWriter(tasklog.Options{
 			Dir: spec.Dir, Task: spec.Task, Stream: stream.name, MaxFiles: spec.FilesMax, MaxFileBytes: spec.FileBytesMax,
+			PackFrom: tasklog.PackBytesMin, Written: &s.logBytes,
 		})
 		if err != nil {
 			if l.stdout != nil {

@@ -1,6 +1,7 @@
 package road
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -64,6 +65,9 @@ type powerRig struct {
 	back []time.Duration // from each start without a server to everything running
 
 	damages, stateDamages, checked int
+
+	torn   string // the copy of the state that was damaged last
+	tornTo []byte // what it was left as
 }
 
 func newPowerRig(t *testing.T, rng *rand.Rand) *powerRig {
@@ -190,8 +194,7 @@ func (p *powerRig) cut() {
 	p.d.agent.kill()
 	killBelow(p.t, p.d.dir)
 	if p.rng.IntN(4) > 0 {
-		p.damage(filepath.Join(p.d.dir, statedb.FileNames[p.rng.IntN(2)]))
-		p.stateDamages++
+		p.damageState()
 	}
 	for _, pattern := range []string{
 		"host/tasks/*.json", "compiled/*/*/*", "alloc/*/alloc/logs/*", "modules/partial/*", statedb.FileNames[0] + ".tmp", statedb.FileNames[1] + ".tmp",
@@ -213,6 +216,22 @@ func (p *powerRig) cut() {
 			p.g.write(filepath.Join(p.d.name, "modules", "partial", strings.Repeat("ab", 32)), "a part of something")
 		}
 	}
+}
+
+// damageState damages one copy of the state. Only what was being written can be torn: as long as the copy that was torn last time
+// has not been mended, the other one has not been written to.
+func (p *powerRig) damageState() {
+	if p.torn != "" {
+		if b, err := os.ReadFile(p.torn); err == nil && !bytes.Equal(b, p.tornTo) {
+			p.torn = ""
+		}
+	}
+	if p.torn == "" {
+		p.torn = filepath.Join(p.d.dir, statedb.FileNames[p.rng.IntN(2)])
+	}
+	p.damage(p.torn)
+	p.tornTo, _ = os.ReadFile(p.torn) // nothing, when it was removed
+	p.stateDamages++
 }
 
 // damage cuts a file short, or makes noise or zeroes of its end, or adds to it, or removes it.

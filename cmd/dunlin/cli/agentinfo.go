@@ -40,9 +40,11 @@ func (e *env) agentStatus() *cobra.Command {
 			if !s.Link.Up {
 				link = "down: " + s.Link.Reason
 			}
-			if err := pairs(e.Out, "Node", fmt.Sprintf("%s (%s)", s.Name, s.NodeID), "Region", s.Region, "Link", link,
+			lines := append([]any{"Node", fmt.Sprintf("%s (%s)", s.Name, s.NodeID), "Region", s.Region, "Link", link,
 				"Since", ago(s.Link.Since.UnixNano(), time.Now()), "Generation", s.Generation, "Untold", s.Untold,
-				"Traffic", localTraffic(&s.Traffic)); err != nil {
+				"Traffic", localTraffic(&s.Traffic),
+				"Logs kept", fmt.Sprintf("%s of what is gone; all logs may have %s", size(s.LogBytes), size(s.LogQuota))}, writtenPairs(s.Written)...)
+			if err := pairs(e.Out, lines...); err != nil {
 				return err
 			}
 			if len(s.Allocs) == 0 {

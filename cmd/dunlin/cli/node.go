@@ -33,10 +33,15 @@ func (e *env) nodeStatus() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return e.printJSON(n)
+				// A device that cannot be asked, or is older than the question, is shown without.
+				written, err := c.NodeWritten(cmd.Context(), n.ID)
+				if err != nil {
+					written = nil
 				}
-				return e.printNode(cmd, c, n)
+				if asJSON {
+					return e.printJSON(nodeWithWrites{n, written})
+				}
+				return e.printNode(cmd, c, n, written)
 			}
 			nodes, _, err := c.Nodes(cmd.Context(), nil)
 			if err != nil {
@@ -65,7 +70,13 @@ func (e *env) nodeStatus() *cobra.Command {
 	return c
 }
 
-func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error {
+// nodeWithWrites is a node as the region knows it, and what its device says now.
+type nodeWithWrites struct {
+	*fleet.Node
+	Written *fleet.DiskWrites `json:",omitempty"`
+}
+
+func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, written *fleet.DiskWrites) error {
 	link := string(n.LinkState)
 	if n.LastSeenAt > 0 {
 		link += fmt.Sprintf(" since %s", ago(n.LastSeenAt, time.Now()))
@@ -86,10 +97,11 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node) error 
 	}
 	cancel()
 	room := n.Capacity()
-	if err := pairs(e.Out, "ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
+	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Standing", standing(n.Identity),
-		"Certificate", until(n.Identity), "Agent", n.Version, "Traffic", carried,
-		"Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)); err != nil {
+		"Certificate", until(n.Identity), "Agent", n.Version,
+		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)}, writtenPairs(written)...)
+	if err := pairs(e.Out, lines...); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.Out)

@@ -37,6 +37,7 @@ const (
 	FileBytesMax    = 1 << 20
 	SchedulersMax   = 128
 	ModuleCacheMin  = 16 << 20 // bytes
+	LogQuotaMin     = 1e6      // less than that holds no log worth reading
 )
 
 // Config is a whole agent: a server, a device, or both.
@@ -96,6 +97,7 @@ type Client struct {
 	MemoryTotal    int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
 	Link           Link
+	LogQuota       int64 // bytes of all that tasks printed; 0: the default
 }
 
 type file struct {
@@ -144,6 +146,9 @@ type file struct {
 			Override hcl.Expression `hcl:"override,optional"`
 		} `hcl:"fingerprint,block"`
 		Link *linkFile `hcl:"link,block"`
+		Logs *struct {
+			Quota string `hcl:"quota,optional"`
+		} `hcl:"logs,block"`
 	} `hcl:"client,block"`
 	Plugins []struct {
 		Name   string `hcl:"name,label"`
@@ -315,6 +320,13 @@ func (f *file) client(name string, c *Config) error {
 	}
 	if err := f.Client.Link.link(name, &c.Client.Link); err != nil {
 		return err
+	}
+	if l := f.Client.Logs; l != nil && l.Quota != "" {
+		n, err := parseBytes(l.Quota)
+		if err != nil || n < LogQuotaMin {
+			return fmt.Errorf("%s: client.logs.quota = %q; write a size of at least %d MB, for example \"64MB\" or \"1GB\"", name, l.Quota, int64(LogQuotaMin/1e6))
+		}
+		c.Client.LogQuota = n
 	}
 	for i, s := range c.Client.Servers {
 		plain, isTLS := strings.CutSuffix(s, "/tcp")

@@ -28,6 +28,7 @@ client {
     class  = "metered"
     budget = "50MB/month"
   }
+  logs { quota = "64MB" }
 }
 plugin "raw_exec" { 
   config { enabled = true } 
@@ -48,7 +49,7 @@ plugin "raw_exec" {
 	if c.Client.Link != (Link{"metered", 50e6}) {
 		t.Errorf("link: %+v", c.Client.Link)
 	}
-	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 {
+	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.LogQuota != 64_000_000 {
 		t.Errorf("client: %+v", c.Client)
 	}
 }
@@ -73,16 +74,19 @@ func TestRefusals(t *testing.T) {
 		"":                             "neither server nor client",
 		"serer { }":                    "agent.hcl:1: Unsupported block type",
 		"client {\n enabled = true\n}": "client.servers is empty",
-		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                  "server.beat_interval = \"x\" is not a duration",
-		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":           "must be longer",
-		"server {\n enabled = true\n num_schedulers = -1\n}":                                    "num_schedulers is -1",
-		"client {\n enabled = true\n link {\n class = \"cheap\"\n}\n}":                          "agent.hcl:4: client.link.class is \"cheap\"; use metered or unmetered",
-		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                    "agent.hcl:4: client.link.budget is for class = \"metered\"",
-		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":    "agent.hcl:5: client.link.budget: budget \"50MB\"",
-		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                               "port 70000 is out of range",
-		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                   "ports.tls = -1 is out of range",
-		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                  "there is no plugin \"docker\"",
-		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}": "this agent is no client",
+		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                    "server.beat_interval = \"x\" is not a duration",
+		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":             "must be longer",
+		"server {\n enabled = true\n num_schedulers = -1\n}":                                      "num_schedulers is -1",
+		"client {\n enabled = true\n link {\n class = \"cheap\"\n}\n}":                            "agent.hcl:4: client.link.class is \"cheap\"; use metered or unmetered",
+		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                      "agent.hcl:4: client.link.budget is for class = \"metered\"",
+		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":      "agent.hcl:5: client.link.budget: budget \"50MB\"",
+		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                                 "port 70000 is out of range",
+		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                     "ports.tls = -1 is out of range",
+		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                    "there is no plugin \"docker\"",
+		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}":   "this agent is no client",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"much\"\n}\n}":         "client.logs.quota = \"much\"; write a size of at least 1 MB",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"9999999999GB\"\n}\n}": "client.logs.quota",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"10KiB\"\n}\n}":        "at least 1 MB",
 	} {
 		_, err := Parse("agent.hcl", []byte(src))
 		if err == nil || !strings.Contains(err.Error(), want) {
