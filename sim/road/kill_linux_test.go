@@ -137,11 +137,12 @@ type book struct {
 	rng            *rand.Rand
 	wasm           json.RawMessage
 	jobs           []*ledger
+	every          time.Duration // between writes; 0: writeEvery
 	acked, unknown int
 }
 
 func (b *book) write(stop <-chan struct{}) {
-	tick := time.NewTicker(writeEvery)
+	tick := time.NewTicker(cmp.Or(b.every, writeEvery))
 	defer tick.Stop()
 	for {
 		select {
