@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -86,7 +87,8 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, options: o, blobs: make(map[Digest]*entry), order: list.New(),
 		pinned: make(map[Digest]bool), partials: make(map[Digest]*partialFile)}
-	if err := os.RemoveAll(s.tmpDir()); err != nil {
+	// A read-only disk must not keep a device from starting with what it has; what is begun on it fails by itself.
+	if err := os.RemoveAll(s.tmpDir()); err != nil && !errors.Is(err, syscall.EROFS) {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}
 	for _, d := range []string{s.tmpDir(), s.partialDir(), s.contentDir()} {
