@@ -102,6 +102,7 @@ func (r *rig) join(ctx context.Context, c *api.Client) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.local = ports[0]
 	if _, err := r.command(ctx, "join", invite.Invite, "-data-dir", r.path("device"), "-http", ports[0], "-no-start"); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ var lines = []line{
 	{"place-running", "the same with devices that report running, until all reports are committed", 5 * time.Minute, placeRunning},
 	{"place-service", "1,000 simulated nodes, 10 service jobs × 1,000, until all are placed", 5 * time.Minute, placeService},
 	{"footprint", "memory and CPU of idle agents, and of a device with one hello guest", 4 * time.Minute, footprint},
+	{"flash", "bytes that an idle device writes to its disk", 3 * time.Minute, idleWrites},
+	{"offline", "cold boot of a device without a server, until its Wasm task runs", 4 * time.Minute, coldBoot},
 	{"size", "stripped binaries for the platforms of devices", 25 * time.Minute, sizes},
 	{"patch", "a module with one added statement as a patch of the last version, and compressed", 10 * time.Minute, patchSizes},
 	{"command", "version and validate, one process each", 2 * time.Minute, commandTimes},

@@ -28,6 +28,7 @@ const (
 type rig struct {
 	program string
 	dir     string // short, as Unix sockets live in it
+	local   string // where the joined device's agent tells its state
 	started []*process
 }
 
