@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/dunlin-edge/dunlin/cmd/dunlin/cli.Version=$(VERSION)
 TIMED := bash .ci/timed
 
-.PHONY: build demo test race vet lint check bench sim fuzz cross help
+.PHONY: build demo test race vet lint check bench sim soak fuzz cross help
 
 help: ## show the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ bench: build ## every figure beside its target (ARGS="-json -run submit")
 
 sim: ## simulate many seeds (SEEDS=100000)
 	@$(GO) test ./sim/region -run TestSeeds -seeds=$(or $(SEEDS),20000) -timeout 0 -v
+
+soak: ## 2,000 simulated devices with faults for ten minutes (DEVICES=2000 FOR=10m)
+	@$(GO) test ./bench -run TestSoak -soak.devices=$(or $(DEVICES),2000) -soak.for=$(or $(FOR),10m) -timeout 0 -v
 
 fuzz: ## run every fuzz target for a while (FUZZTIME=60s)
 	@bash .ci/fuzz $(or $(FUZZTIME),60s)

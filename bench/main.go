@@ -33,8 +33,13 @@ var lines = []line{
 	{"size", "stripped binaries for the platforms of devices", 25 * time.Minute, sizes},
 	{"patch", "a module with one added statement as a patch of the last version, and compressed", 10 * time.Minute, patchSizes},
 	{"command", "version and validate, one process each", 2 * time.Minute, commandTimes},
+	{"idle-bytes", "bytes on the link of one idle device, by packet counters", 6 * time.Minute, idleBytes},
+	{"storm", "10,000 devices on one server: first contact, idle, back after a restart", 15 * time.Minute, storm},
 	{"scheduler", "the pure scheduler alone, no log and no processes", 3 * time.Minute, pureScheduler},
 }
+
+// stormDevices is the size of the fleet of the line storm.
+var stormDevices = flag.Int("devices", stormTarget, "how many devices the line storm simulates; each needs a file descriptor and 100 KB")
 
 func main() {
 	if err := run(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -122,9 +123,9 @@ func (r *rig) region(ctx context.Context, reports bool) (*region, time.Duration,
 	return &region{server: p, api: c, devices: d, digest: digest}, registered, nil
 }
 
-// server starts a server, and nothing else, in a process.
-func (r *rig) server(ctx context.Context) (p *process, c *api.Client, quic string, err error) {
-	config := fmt.Sprintf("name = \"bench\"\ndata_dir = %q\nlog_level = \"warn\"\nserver {\n  enabled = true\n}\n", r.path("server"))
+// server starts a server, and nothing else, in a process. The settings go into its server block.
+func (r *rig) server(ctx context.Context, settings ...string) (p *process, c *api.Client, quic string, err error) {
+	config := fmt.Sprintf("name = \"bench\"\ndata_dir = %q\nlog_level = \"warn\"\nserver {\n  enabled = true\n%s}\n", r.path("server"), strings.Join(settings, ""))
 	if err := os.WriteFile(r.path("server.hcl"), []byte(config), 0o600); err != nil {
 		return nil, nil, "", err
 	}

@@ -113,7 +113,7 @@ var table = []line{
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
 	{"sim/identity", "", "api control/server edge/agent fleet wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},
 	{"sim/road", "", "api edge/agent edge/statedb fleet", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the names of the files to damage"},
-	{"bench", "api examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
+	{"bench", "api edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
 		"measures the shipped binary from outside; simulated devices speak the real protocol"},
 	{"house", "", "", "looks at source text only"},
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -118,7 +119,10 @@ func (m *Welcome) Decode(r *codec.Reader) {
 	m.Return = r.Int()
 }
 
-// Beat is a datagram by which a device shows that it lives.
+// Beat is a datagram by which a device shows that it lives. Its number takes eight bytes whatever it is: a server that was killed and
+// has forgotten the link answers with a stateless reset, and QUIC does so only to packets of more than 42 bytes. With a short number
+// a beat has 42, and the device would learn of the restart from its idle timeout, which is longer than the time after which it is
+// taken for lost.
 type Beat struct {
 	Node fleet.UUID
 	Seq  uint64 // rises with each beat of a link
@@ -128,12 +132,16 @@ type Beat struct {
 func (*Beat) Type() byte { return typeBeat }
 
 // Append implements [Message].
-func (m *Beat) Append(b []byte) []byte { return codec.AppendUint(append(b, m.Node[:]...), m.Seq) }
+func (m *Beat) Append(b []byte) []byte {
+	return binary.BigEndian.AppendUint64(append(b, m.Node[:]...), m.Seq)
+}
 
 // Decode implements [Message].
 func (m *Beat) Decode(r *codec.Reader) {
 	m.Node = r.UUID()
-	m.Seq = r.Uint()
+	if p := r.Raw(8); r.Err() == nil {
+		m.Seq = binary.BigEndian.Uint64(p)
+	}
 }
 
 // EncodeDatagram returns m without a length, as datagrams carry it.

@@ -204,6 +204,22 @@ func serveModule(t *testing.T, r *rig, l link.Link) {
 	}
 }
 
+// TestKilledServerIsNoticedWithTheNextBeat, also by the first beat of a link: it is long enough for the answer that says so.
+func TestKilledServerIsNoticedWithTheNextBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.stop()
+		r.serve(welcome())
+		time.Sleep(time.Second) // packets take their time
+		begun := time.Now()
+		r.restart()
+		r.serve(welcome())
+		if took := time.Since(begun); took > 33*time.Second+session.ReconnectMin+time.Second {
+			t.Errorf("the device came back after %s", took)
+		}
+	})
+}
+
 // TestReturnIsSpread: devices whose server stops come back all over the time that it told them, and one that alone lost its link
 // because of the protocol does not wait for the others.
 func TestReturnIsSpread(t *testing.T) {

@@ -133,8 +133,12 @@ type rig struct {
 	device  *device
 	session *session.Session
 	facts   *facts
+	restart func() // of the server, which forgets all links
 	stop    func()
 }
+
+// resetKey is what a server keeps over restarts.
+var resetKey = [trust.SecretBytes]byte{7}
 
 // facts are the node's attributes, which a test changes.
 type facts struct {
@@ -163,7 +167,20 @@ func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 	r := &rig{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), device: &device{ended: make(chan struct{})},
 		facts: &facts{now: map[string]string{"board.model": "x", "power.source": "mains"}, changed: make(chan struct{})}}
 	region := linktest.NewRegion(t, "testland")
-	r.server = r.endpoint(serverAddr, quicnet.Options{ServerTLS: region.ServerTLS(t, region.Server, trust.ProtocolEdge)})
+	r.server = r.endpoint(serverAddr, quicnet.Options{ServerTLS: region.ServerTLS(t, region.Server, trust.ProtocolEdge), ResetKey: resetKey})
+	r.restart = func() {
+		// Killed without a word: nothing of its end gets out.
+		r.net.Isolate(serverAddr.Addr())
+		if err := r.server.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.net.HealAll()
+		r.server = r.endpoint(serverAddr, quicnet.Options{ServerTLS: region.ServerTLS(t, region.Server, trust.ProtocolEdge), ResetKey: resetKey})
+		var err error
+		if r.accept, err = r.server.Listener(trust.ProtocolEdge); err != nil {
+			t.Fatal(err)
+		}
+	}
 	client := r.endpoint(nodeAddr, quicnet.Options{Credentials: region.Client(region.Issue(t, trust.KindNode, nodeID.String(), time.Now()))})
 	var err error
 	if r.accept, err = r.server.Listener(trust.ProtocolEdge); err != nil {
