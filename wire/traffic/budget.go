@@ -116,7 +116,7 @@ func ParseBudget(s string) (Budget, error) {
 			return 0, fmt.Errorf("budget %q: %q is not a number; write for example \"50MB/month\"", s, digits)
 		}
 		if v = math.Round(v * u.bytes); v < BudgetMin || v > BudgetMax {
-			return 0, fmt.Errorf("budget %q is %.0f bytes a month; use %d to %d", s, v, BudgetMin, BudgetMax)
+			return 0, fmt.Errorf("budget %q is %.0f bytes a month; use %d to %d", s, v, uint64(BudgetMin), uint64(BudgetMax))
 		}
 		return Budget(v), nil
 	}
