@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/quicnet"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
@@ -106,8 +107,8 @@ func (f *realFleet) newDevice(ca *trust.CA, server string, i int) (*realDevice, 
 		return nil, err
 	}
 	d.ses = session.New(session.Options{
-		Dialer: d.end, Servers: []string{server}, Node: d.id, Device: d, Spec: func() ([]byte, error) { return spec, nil },
-		Log: slog.New(slog.DiscardHandler),
+		Dialer: d.end, Servers: []link.Server{{QUIC: server}}, Node: d.id, Device: d, Log: slog.New(slog.DiscardHandler),
+		Spec: func(link.Transport, bool) ([]byte, error) { return spec, nil },
 	})
 	return d, nil
 }

@@ -214,7 +214,7 @@ func TestKilledServerIsNoticedWithTheNextBeat(t *testing.T) {
 		begun := time.Now()
 		r.restart()
 		r.serve(welcome())
-		if took := time.Since(begun); took > 33*time.Second+session.ReconnectMin+time.Second {
+		if took := time.Since(begun); took > 33*time.Second+reach.PauseMin+time.Second {
 			t.Errorf("the device came back after %s", took)
 		}
 	})
