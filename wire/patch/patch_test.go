@@ -74,7 +74,7 @@ func TestForms(t *testing.T) {
 		{"a byte in the middle", long, append(append(slices.Clone(long[:1<<20]), 'x'), long[1<<20:]...), 4000},
 		{"a part inserted", long, inserted, 80 << 10},
 		{"grown from nearly nothing", long[:100], long[:200_000], 200_000},
-		{"of something else", noise(1 << 20), long[:200_000], 200_000},
+		{"of something else", noise(200_000), long[:200_000], 200_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			form := encode(t, c.base, c.module)
@@ -85,7 +85,7 @@ func TestForms(t *testing.T) {
 			if err != nil || !bytes.Equal(got, c.module) {
 				t.Fatalf("decoded %d of %d bytes: %v", len(got), len(c.module), err)
 			}
-			if len(c.module) > 1<<20 && c.name != "a part inserted" {
+			if len(c.module) > 1<<20 {
 				return // slow, and one of each kind is enough
 			}
 			if again := encode(t, c.base, c.module); !bytes.Equal(again, form) {
@@ -104,7 +104,7 @@ func noise(n int) []byte {
 
 // TestRoundTrip edits a base at random and asks for the result back, read in odd pieces.
 func TestRoundTrip(t *testing.T) {
-	text := code(3, 200_000)
+	text := code(3, 40_000)
 	rapid.Check(t, func(rt *rapid.T) {
 		base := text[:rapid.IntRange(1, len(text)).Draw(rt, "base")]
 		module := slices.Clone(base)
