@@ -104,7 +104,7 @@ func applyEpochRaise(x *state.Txn, index uint64, c EpochRaise) (EpochRaised, err
 		x.SetRegion(r)
 		return EpochRaised{r.Epoch, true}, nil
 	}
-	if x.StandingAt(index, c.Held, c.Mark) != state.StandingBeyond {
+	if x.LineageAt(index, c.Held, c.Mark) != state.LineageBeyond {
 		return same, nil
 	}
 	if c.Held.Epoch > r.Epoch+EpochAheadMax {

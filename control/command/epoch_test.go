@@ -8,7 +8,7 @@ import (
 	"github.com/dunlin-edge/dunlin/wire"
 )
 
-func TestStandingByMark(t *testing.T) {
+func TestLineageByMark(t *testing.T) {
 	w := newWorld(t)
 	do[state.Region](w, RegionFound{ID: uid(1), Name: "r", Epoch: 1})
 	do[state.Region](w, MarkBegin{ID: 7, After: w.index})
@@ -19,19 +19,19 @@ func TestStandingByMark(t *testing.T) {
 	for name, c := range map[string]struct {
 		held wire.Generation
 		mark uint64
-		want state.Standing
+		want state.Lineage
 	}{
-		"nothing":                          {wire.Generation{}, 0, state.StandingUnsure},
-		"of the first run":                 {wire.Generation{Epoch: 1, N: last - 1}, 7, state.StandingKnown},
-		"of this run":                      {wire.Generation{Epoch: 1, N: last}, 9, state.StandingKnown},
-		"before any mark":                  {wire.Generation{Epoch: 1, N: 1}, 0, state.StandingKnown},
-		"the first run never came so far":  {wire.Generation{Epoch: 1, N: last}, 7, state.StandingBeyond},
-		"of a run that is not in this log": {wire.Generation{Epoch: 1, N: last - 1}, 8, state.StandingBeyond},
-		"ahead":                            {wire.Generation{Epoch: 1, N: last + 5}, 9, state.StandingBeyond},
-		"of a later epoch":                 {wire.Generation{Epoch: 2, N: 1}, 9, state.StandingBeyond},
+		"nothing":                          {wire.Generation{}, 0, state.LineageUnsure},
+		"of the first run":                 {wire.Generation{Epoch: 1, N: last - 1}, 7, state.LineageKnown},
+		"of this run":                      {wire.Generation{Epoch: 1, N: last}, 9, state.LineageKnown},
+		"before any mark":                  {wire.Generation{Epoch: 1, N: 1}, 0, state.LineageKnown},
+		"the first run never came so far":  {wire.Generation{Epoch: 1, N: last}, 7, state.LineageBeyond},
+		"of a run that is not in this log": {wire.Generation{Epoch: 1, N: last - 1}, 8, state.LineageBeyond},
+		"ahead":                            {wire.Generation{Epoch: 1, N: last + 5}, 9, state.LineageBeyond},
+		"of a later epoch":                 {wire.Generation{Epoch: 2, N: 1}, 9, state.LineageBeyond},
 	} {
-		if got := w.store.View().Standing(c.held, c.mark); got != c.want {
-			t.Errorf("%s: standing %d, want %d", name, got, c.want)
+		if got := w.store.View().Lineage(c.held, c.mark); got != c.want {
+			t.Errorf("%s: lineage %d, want %d", name, got, c.want)
 		}
 	}
 	for i := range state.MarksMax + 3 {
@@ -40,8 +40,8 @@ func TestStandingByMark(t *testing.T) {
 	if r := w.store.View().Region(); len(r.Marks) != state.MarksMax || !r.Dropped {
 		t.Fatalf("%d marks, dropped %t", len(r.Marks), r.Dropped)
 	}
-	if got := w.store.View().Standing(wire.Generation{Epoch: 1, N: last - 1}, 7); got != state.StandingUnsure {
-		t.Errorf("a run whose mark was dropped: standing %d", got)
+	if got := w.store.View().Lineage(wire.Generation{Epoch: 1, N: last - 1}, 7); got != state.LineageUnsure {
+		t.Errorf("a run whose mark was dropped: lineage %d", got)
 	}
 	w.refuse(MarkBegin{ID: 0, After: w.index}, ErrInvalid)
 	w.refuse(MarkBegin{ID: 3, After: w.index + 5}, ErrInvalid)

@@ -26,7 +26,7 @@ const rowBytes = 128
 // view's, never empty. A large one is cut where the generation rises, so that a
 // device that is cut off in between goes on from there.
 //
-// The caller has asked [state.View.Standing] about held: what is not known to the
+// The caller has asked [state.View.Lineage] about held: what is not known to the
 // view must come here as the zero generation.
 func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire.Desired {
 	region := v.Region()
@@ -78,10 +78,10 @@ func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire
 // region does not have; the epoch must be raised before it is told anything, or
 // it would be told to go back.
 func Base(v *state.View, r *wire.Register) (held wire.Generation, beyond bool) {
-	switch v.Standing(r.Held, r.Mark) {
-	case state.StandingBeyond:
+	switch v.Lineage(r.Held, r.Mark) {
+	case state.LineageBeyond:
 		return wire.Generation{}, true
-	case state.StandingKnown:
+	case state.LineageKnown:
 		if !r.Everything {
 			return r.Held, false
 		}

@@ -51,6 +51,7 @@ func (r *loop) post(m message) error {
 func (r *loop) serve() {
 	// Which tables a term looks at: evaluations, and where room comes from.
 	evals, nodes, allocs := r.watch(state.TableEvals), r.watch(state.TableNodes), r.watch(state.TableAllocs)
+	region := r.watch(state.TableRegion)
 	timer := time.NewTimer(0) // the first tick also sees what was committed before the watches
 	defer timer.Stop()
 	for {
@@ -67,6 +68,9 @@ func (r *loop) serve() {
 			r.step(term.Applied{})
 		case <-allocs:
 			allocs = r.watch(state.TableAllocs)
+			r.step(term.Applied{})
+		case <-region:
+			region = r.watch(state.TableRegion)
 			r.step(term.Applied{})
 		case <-timer.C:
 			r.step(term.Tick{})
@@ -110,6 +114,8 @@ func (r *loop) step(ev term.Event) {
 			r.children.Go(func() { r.propose(a) })
 		case term.WakeAt:
 			r.wake = a.At
+		case term.Note:
+			r.cfg.Logger.Warn(a.Text)
 		}
 	}
 }

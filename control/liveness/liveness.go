@@ -13,6 +13,7 @@
 //     heard nobody yet and must not condemn anybody for it.
 //   - Between LostMin and LostMax each node has its own limit, from its ID: when a
 //     site goes dark its nodes are not replaced in one stampede.
+//   - While the loss brake is on no node becomes lost; see brake.go.
 //   - A change that is being proposed is not proposed again until it is done.
 //   - A beat moves no heap entry: entries may be early, never late, and are put
 //     right when they come up. That is what makes 10,000 nodes cheap.
@@ -42,6 +43,7 @@ type Config struct {
 	BeatEvery time.Duration // how often devices are told to beat; late is one and a half of it
 	LostMin   time.Duration
 	LostMax   time.Duration // at least LostMin
+	MaxLost   int           // percent that may go at once; 100: any number; 0: the default
 }
 
 func (c Config) withDefaults() Config {
@@ -53,6 +55,9 @@ func (c Config) withDefaults() Config {
 		c.LostMax = max(c.LostMax, LostMax)
 	}
 	c.LostMax = max(c.LostMax, c.LostMin)
+	if c.MaxLost <= 0 {
+		c.MaxLost = MaxLost
+	}
 	return c
 }
 
@@ -71,6 +76,9 @@ func (c Config) lostAfter(id fleet.UUID) int64 {
 
 type node struct {
 	id       fleet.UUID
+	site     string
+	heard    bool            // of in this term
+	away     int64           // since when, as the region has it; 0: it is not
 	stored   fleet.LinkState // what the region has; "" until the row is known
 	linked   bool
 	down     bool // the link ended within this term
@@ -89,6 +97,23 @@ type Tracker struct {
 	nodes map[fleet.UUID]*node
 	times nodeHeap
 	dirty []*node
+
+	brake    brake
+	lookedAt int64 // whether the brake may be released
+}
+
+// brake is the loss brake as the region has it.
+type brake struct {
+	on              bool
+	since, released int64
+}
+
+// Row is what the region has of a node.
+type Row struct {
+	ID        fleet.UUID
+	Link      fleet.LinkState
+	Site      string // its datacenter
+	AwaySince int64
 }
 
 // New returns a tracker that knows no node.
@@ -96,18 +121,20 @@ func New(cfg Config) *Tracker {
 	return &Tracker{cfg: cfg.withDefaults(), nodes: map[fleet.UUID]*node{}}
 }
 
-// Put says what the region has stored of a node. The first Put starts its clock.
+// Put says what the region has of a node. The first Put starts its clock.
 // A row that others made online is a node that registered: a sign of life, which
 // comes before the link's.
-func (t *Tracker) Put(id fleet.UUID, stored fleet.LinkState, now int64) {
-	n := t.node(id, now)
-	if n.proposed || n.stored == stored {
+func (t *Tracker) Put(r Row, now int64) {
+	n := t.node(r.ID, now)
+	n.site, n.away = r.Site, r.AwaySince
+	if n.proposed || n.stored == r.Link {
 		return
 	}
-	if stored == fleet.LinkOnline {
+	if r.Link == fleet.LinkOnline {
+		n.heard = n.heard || n.stored != "" // by its registration in this term
 		n.seen, n.down = now, false
 	}
-	n.stored = stored
+	n.stored = r.Link
 	t.touch(n, now)
 }
 
@@ -120,7 +147,7 @@ func (t *Tracker) Beat(id fleet.UUID, now int64) { t.alive(id, now) }
 
 func (t *Tracker) alive(id fleet.UUID, now int64) {
 	n := t.node(id, now)
-	n.linked, n.down, n.seen = true, false, now
+	n.linked, n.down, n.seen, n.heard = true, false, now, true
 	t.touch(n, now)
 }
 
@@ -154,20 +181,35 @@ func (t *Tracker) touch(n *node, now int64) {
 
 func (t *Tracker) schedule(n *node, now int64) {
 	switch {
-	case now < n.seen+t.cfg.late():
-		n.at = n.seen + t.cfg.late()
-	case now < n.seen+n.lost:
-		n.at = n.seen + n.lost
+	case now < t.base(n)+t.cfg.late():
+		n.at = t.base(n) + t.cfg.late()
+	case now < t.base(n)+n.lost:
+		n.at = t.base(n) + n.lost
 	default:
 		return
 	}
 	heap.Push(&t.times, n)
 }
 
+// base is when the node's clock started.
+func (t *Tracker) base(n *node) int64 {
+	at := n.seen
+	if !n.heard {
+		at += t.grace()
+	}
+	if !t.brake.on && t.brake.released != t.brake.since {
+		// It was released because they come back: those still on their way have time.
+		at = max(at, t.brake.since)
+	}
+	return at
+}
+
 // want is the node's state at now.
 func (t *Tracker) want(n *node, now int64) fleet.LinkState {
-	late, lost := now >= n.seen+t.cfg.late(), now >= n.seen+n.lost
+	late, lost := now >= t.base(n)+t.cfg.late(), now >= t.base(n)+n.lost
 	switch {
+	case lost && t.brake.on && n.stored != fleet.LinkLost:
+		return fleet.LinkUnreachable // held
 	case lost:
 		return fleet.LinkLost
 	case n.linked && late:
@@ -184,10 +226,7 @@ func (t *Tracker) want(n *node, now int64) fleet.LinkState {
 
 // Due returns up to max changes to propose. Each is reported back with Done.
 func (t *Tracker) Due(now int64, max int) []command.LinkChange {
-	for len(t.times) > 0 && t.times[0].at <= now {
-		n := heap.Pop(&t.times).(*node)
-		t.touch(n, now)
-	}
+	t.wake(now)
 	var out []command.LinkChange
 	for len(t.dirty) > 0 && len(out) < max {
 		n := t.dirty[0]
@@ -200,6 +239,14 @@ func (t *Tracker) Due(now int64, max int) []command.LinkChange {
 		}
 	}
 	return out
+}
+
+// wake looks at the nodes whose time has come.
+func (t *Tracker) wake(now int64) {
+	for len(t.times) > 0 && t.times[0].at <= now {
+		n := heap.Pop(&t.times).(*node)
+		t.touch(n, now)
+	}
 }
 
 // Done says how a proposal went. What was not stored comes due again.
@@ -241,8 +288,12 @@ func (t *Tracker) Next() (int64, bool) {
 	if len(t.dirty) > 0 {
 		return 0, true
 	}
-	if len(t.times) == 0 {
-		return 0, false
+	look := t.lookedAt + int64(BrakeLookEvery)
+	switch {
+	case len(t.times) == 0:
+		return look, t.brake.on
+	case t.brake.on:
+		return min(look, t.times[0].at), true
 	}
 	return t.times[0].at, true
 }

@@ -25,7 +25,7 @@ func TestStory(t *testing.T) {
 	up := func(tr *Tracker, now int64) { tr.LinkUp(id, now) }
 	beat := func(tr *Tracker, now int64) { tr.Beat(id, now) }
 	down := func(tr *Tracker, now int64) { tr.LinkDown(id, "no answer", now) }
-	registers := func(tr *Tracker, now int64) { tr.Put(id, fleet.LinkOnline, now) }
+	registers := func(tr *Tracker, now int64) { tr.Put(Row{ID: id, Link: fleet.LinkOnline}, now) }
 	for name, c := range map[string]struct {
 		stored fleet.LinkState
 		at     map[int64]do
@@ -43,7 +43,7 @@ func TestStory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := New(Config{})
-			tr.Put(id, c.stored, 0)
+			tr.Put(Row{ID: id, Link: c.stored}, 0)
 			got := []string{}
 			for s := range int64(200) {
 				if f := c.at[s]; f != nil {
@@ -64,7 +64,7 @@ func TestStory(t *testing.T) {
 
 func TestRefusedChangeComesAgainAndProposedDoesNot(t *testing.T) {
 	tr := New(Config{})
-	tr.Put(uid(1), fleet.LinkLost, 0)
+	tr.Put(Row{ID: uid(1), Link: fleet.LinkLost}, 0)
 	tr.LinkUp(uid(1), 0)
 	first := tr.Due(0, 10)
 	if len(first) != 1 || len(tr.Due(0, 10)) != 0 {
@@ -84,13 +84,13 @@ func TestAgainstModel(t *testing.T) {
 		stored       fleet.LinkState
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		cfg := Config{}.withDefaults()
+		cfg := Config{MaxLost: 100}.withDefaults() // of the brake its own test speaks
 		tr, now := New(cfg), int64(0)
 		nodes := map[int]*model{}
 		for i := range 5 {
 			link := rapid.SampledFrom([]fleet.LinkState{fleet.LinkOnline, fleet.LinkUnreachable, fleet.LinkLost}).Draw(rt, "link")
 			nodes[i] = &model{stored: link}
-			tr.Put(uid(i), link, 0)
+			tr.Put(Row{ID: uid(i), Link: link}, 0)
 		}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			i := rapid.IntRange(0, 4).Draw(rt, "node")
@@ -148,7 +148,7 @@ func TestAgainstModel(t *testing.T) {
 func BenchmarkBeat10k(b *testing.B) {
 	tr := New(Config{})
 	for i := range 10_000 {
-		tr.Put(uid(i), fleet.LinkOnline, 0)
+		tr.Put(Row{ID: uid(i), Link: fleet.LinkOnline}, 0)
 		tr.LinkUp(uid(i), 0)
 	}
 	now := int64(0)

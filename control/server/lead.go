@@ -23,6 +23,7 @@ func (s *Server) leaderConfig() leader.Config {
 	if s.LostAfter > 0 { // spread over a quarter, so that a site's devices are not replaced all at once
 		live.LostMin, live.LostMax = s.LostAfter, s.LostAfter+s.LostAfter/4
 	}
+	live.MaxLost = s.MaxLost
 	return leader.Config{Store: s.store, Log: indexLog{s.log}, Logger: s.Logger, Term: term.Config{Liveness: live}}
 }
 

@@ -53,6 +53,7 @@ type Config struct {
 	Schedulers int             // 0: one per core
 	BeatEvery  time.Duration   // 0: DefaultBeatEvery
 	LostAfter  time.Duration   // 0: liveness's default
+	MaxLost    int             // percent of a datacenter or the region; 0: liveness's default
 	Now        func() time.Time
 	Logger     *slog.Logger
 }

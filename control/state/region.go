@@ -48,18 +48,18 @@ type Brake struct {
 	ReleasedAt int64 // what went before does not count any more; Unix nanoseconds
 }
 
-// Standing is what a region makes of the generation a device holds.
-type Standing uint8
+// Lineage is what a region makes of the generation a device holds.
+type Lineage uint8
 
-// Standings.
+// Lineages.
 const (
-	// StandingUnsure: nothing held, or from too long ago; everything must be told.
-	StandingUnsure Standing = iota
-	// StandingKnown: of this region's own history; the difference is enough.
-	StandingKnown
-	// StandingBeyond: of a history that this region does not have. It was taken
+	// LineageUnsure: nothing held, or from too long ago; everything must be told.
+	LineageUnsure Lineage = iota
+	// LineageKnown: of this region's own history; the difference is enough.
+	LineageKnown
+	// LineageBeyond: of a history that this region does not have. It was taken
 	// back to an older state since.
-	StandingBeyond
+	LineageBeyond
 )
 
 // MarkAt is the mark of the stretch that an index is in; 0 before the first.
@@ -73,30 +73,30 @@ func (v *View) MarkAt(index uint64) uint64 {
 	return 0
 }
 
-// Standing judges what a device holds.
-func (v *View) Standing(held wire.Generation, mark uint64) Standing {
-	return v.StandingAt(v.t.index, held, mark)
+// Lineage judges what a device holds.
+func (v *View) Lineage(held wire.Generation, mark uint64) Lineage {
+	return v.LineageAt(v.t.index, held, mark)
 }
 
-// StandingAt is Standing for a command that is applied at an index: within a batch the view's own index is still that of the batch
+// LineageAt is Lineage for a command that is applied at an index: within a batch the view's own index is still that of the batch
 // before, and servers cut their batches differently.
-func (v *View) StandingAt(index uint64, held wire.Generation, mark uint64) Standing {
+func (v *View) LineageAt(index uint64, held wire.Generation, mark uint64) Lineage {
 	r := &v.t.region
 	switch {
 	case held == wire.Generation{}:
-		return StandingUnsure
+		return LineageUnsure
 	case held.Epoch > r.Epoch:
-		return StandingBeyond
+		return LineageBeyond
 	case held.Epoch < r.Epoch:
-		return StandingUnsure
+		return LineageUnsure
 	case held.N > index:
-		return StandingBeyond
+		return LineageBeyond
 	case v.MarkAt(held.N) == mark:
-		return StandingKnown
+		return LineageKnown
 	case r.Dropped && held.N < r.Marks[0].From:
-		return StandingUnsure
+		return LineageUnsure
 	}
-	return StandingBeyond
+	return LineageBeyond
 }
 
 // SetRegion founds the region, or changes what is known of it as a whole.

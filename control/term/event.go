@@ -124,7 +124,7 @@ func (e LinkDown) take(t *Term) { t.live.LinkDown(e.Node, e.Reason, t.now.UnixNa
 // through, so that its first link is not late by that period.
 func (t *Term) meet(id fleet.UUID) {
 	if n := t.view.NodeByID(id); n != nil {
-		t.live.Put(id, n.Link, t.now.UnixNano())
+		t.live.Put(row(n), t.now.UnixNano())
 	}
 }
 
@@ -143,7 +143,7 @@ type GiveEval struct {
 // Propose asks for a command to be logged; Proposed reports how that went.
 type Propose struct {
 	ID      uint64
-	Command any // *command.Plan, *command.EvalsPut or *command.NodeLinks
+	Command any // *command.Plan, *command.EvalsPut, *command.NodeLinks or *command.BrakeSet
 }
 
 // AnswerPlan answers PlanSubmitted.
@@ -164,6 +164,9 @@ type Result struct {
 	InFlight func(state.NodeKey) state.Usage
 }
 
+// Note is for the log, and for whoever reads it.
+type Note struct{ Text string }
+
 // WakeAt asks for a Tick at that time; each one replaces the one before.
 type WakeAt struct{ At time.Time }
 
@@ -171,3 +174,4 @@ func (GiveEval) action()   {}
 func (Propose) action()    {}
 func (AnswerPlan) action() {}
 func (WakeAt) action()     {}
+func (Note) action()       {}

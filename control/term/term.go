@@ -41,6 +41,7 @@ type flight struct {
 	witness   fleet.UUID
 	// Of links:
 	links []command.LinkChange
+	brake bool
 	evals bool
 }
 
@@ -53,6 +54,7 @@ type Term struct {
 	synced  *state.View
 	broker  *broker.Broker
 	live    *liveness.Tracker
+	brake   state.Brake // as the view has it
 	queue   plan.Queue
 	overlay plan.Overlay
 
@@ -74,6 +76,7 @@ func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 		cfg: cfg, rng: rand.NewChaCha8(seed), now: now, view: view,
 		broker: broker.New(cfg.Broker), live: liveness.New(cfg.Liveness),
 	}
+	t.brake = view.Region().Brake
 	t.sync()
 	t.look()
 	return t
@@ -108,6 +111,7 @@ func (t *Term) sync() {
 		return
 	}
 	t.synced = t.view
+	t.syncBrake()
 	t.broker.Sync(t.view.OpenEvals(), t.now.UnixNano())
 	for _, f := range t.flights {
 		// The view may show a plan before its proposer is told; counting it twice
@@ -118,6 +122,23 @@ func (t *Term) sync() {
 	}
 }
 
+// syncBrake brings the tracker up to the brake as the region has it.
+func (t *Term) syncBrake() {
+	b := t.view.Region().Brake
+	t.live.SetBrake(b.On, b.Since, b.ReleasedAt, t.now.UnixNano())
+	switch {
+	case b.On && !t.brake.On:
+		t.do(Note{"loss brake: " + b.Reason + "; replacements are held until they are back or an operator releases it"})
+	case !b.On && t.brake.On:
+		t.do(Note{"loss brake released: " + b.Reason})
+	}
+	t.brake = b
+}
+
+func row(n *state.Node) liveness.Row {
+	return liveness.Row{ID: n.ID, Link: n.Link, Site: n.Spec.Datacenter, AwaySince: n.AwaySince}
+}
+
 // look goes through the nodes for new room and for link states that others
 // changed. It costs microseconds per thousand nodes, hence the period; a running
 // sum in the state would make it free.
@@ -126,7 +147,7 @@ func (t *Term) look() {
 	for n := range t.view.Nodes() {
 		at = max(at, n.CapacityAt)
 		if n.ModifyIndex > t.looked || t.lookedAt.IsZero() {
-			t.live.Put(n.ID, n.Link, now)
+			t.live.Put(row(n), now)
 		}
 	}
 	t.looked, t.lookedAt = t.view.Index(), t.now
@@ -190,6 +211,11 @@ func (t *Term) propose() {
 	if t.links {
 		return
 	}
+	if brake := t.live.BrakeDue(t.now.UnixNano()); brake != nil {
+		t.links = true
+		t.launch(&flight{brake: true}, brake)
+		return
+	}
 	if changes := t.live.Due(t.now.UnixNano(), LinkChangesMax); len(changes) > 0 {
 		t.links = true
 		cmd := &command.NodeLinks{Changes: changes, At: t.now.UnixNano()}
@@ -213,6 +239,8 @@ func (t *Term) land() {
 			for _, c := range f.links {
 				t.meet(c.Node) // it may have registered while this was under way
 			}
+		case f.brake:
+			t.links = false
 		case f.evals:
 			t.evals = false
 		default:

@@ -21,6 +21,7 @@ const (
 	BugBlockedForever   Bug = "never wake blocked evaluations"
 	BugStalePlan        Bug = "accept plans of deliveries that were taken back"
 	BugAckBeforePersist Bug = "acknowledge a desired state that is not on disk"
+	BugBrakeIgnored     Bug = "replace whatever is gone, however much it is"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -28,7 +29,7 @@ const (
 var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
-	BugForgetEpoch,
+	BugForgetEpoch, BugBrakeIgnored,
 }
 
 // planted is the part that the device's own hook carries.

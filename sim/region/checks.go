@@ -5,8 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/liveness"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/edge/task"
@@ -70,10 +72,36 @@ func (c *checks) committed(before, after *state.View, index uint64, cmd command.
 		c.s.note("entry %d: %T", index, cmd)
 	}
 	switch p := cmd.(type) {
+	case command.NodeRegister:
+		c.s.server.heard[p.ID] = c.s.now
+	case *command.NodeLinks:
+		c.braked(before, p)
 	case command.Plan:
 		c.planned(before, after, &p, index)
 	case *command.Plan:
 		c.planned(before, after, p, index)
+	}
+}
+
+// braked objects when nodes are given up though more are gone than may go at once.
+func (c *checks) braked(v *state.View, p *command.NodeLinks) {
+	if !slices.ContainsFunc(p.Changes, func(l command.LinkChange) bool { return l.Link == fleet.LinkLost }) {
+		return
+	}
+	gone, all := 0, 0
+	released := time.Unix(0, v.Region().Brake.ReleasedAt)
+	for n := range v.Nodes() {
+		at, known := c.s.server.heard[n.ID]
+		silent := known && c.s.now.Sub(at) >= lostMin
+		if !known || silent && !at.After(released) {
+			continue
+		}
+		if all++; silent {
+			gone++
+		}
+	}
+	if gone >= liveness.BrakeNodesMin && gone*100 > liveness.MaxLost*all {
+		c.s.object("%d of %d devices are gone, and %d are given up", gone, all, len(p.Changes))
 	}
 }
 

@@ -43,6 +43,8 @@ func (s *sim) oneFault() {
 		s.restoreRegion()
 	case pick < 94:
 		s.stray()
+	case pick < 95:
+		s.cutSite()
 	default:
 		if m.link != nil {
 			s.fault("device %d: its link drops", m.n)
@@ -100,6 +102,21 @@ func (s *sim) restoreRegion() {
 	s.fault("the region is restored: %d of %d entries", keep, log.committed)
 	log.restoreTo(keep)
 	s.checks.afterRestore(uint64(keep))
+}
+
+// cutSite takes the network away from many devices at once.
+func (s *sim) cutSite() {
+	lasts := s.between(20*time.Second, 90*time.Second)
+	s.fault("half of the devices are cut off for %s", lasts)
+	for i, m := range s.devices {
+		if i%2 == 0 && !m.cut && !m.gone {
+			m.cut = true
+			if m.link != nil {
+				m.link.end()
+			}
+			s.after(lasts, "network returns", func() { m.cut = false })
+		}
+	}
 }
 
 // stray points devices at the server of another region: one that was moved, or

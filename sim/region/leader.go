@@ -48,6 +48,9 @@ func newLeadership(v *server) *leadership {
 	if l.s.opts.Bug == BugNeverLost {
 		cfg.Liveness.LostMin, cfg.Liveness.LostMax = never, never
 	}
+	if l.s.opts.Bug == BugBrakeIgnored {
+		cfg.Liveness.MaxLost = 100
+	}
 	view := v.store.View()
 	l.core = term.New(cfg, view, l.s.seed32(), l.s.now)
 	l.s.after(0, "term begins", func() {
@@ -92,6 +95,8 @@ func (l *leadership) act(a term.Action) {
 		l.answer(a.Request, a)
 	case term.Propose:
 		l.propose(a)
+	case term.Note:
+		l.s.note("the term says: %s", a.Text)
 	case term.WakeAt:
 		l.wake++
 		wake := l.wake
@@ -243,6 +248,7 @@ func (l *leadership) done(ev term.Event) {
 func (l *leadership) busy() int { return l.working + l.proposals }
 
 func (v *server) linkUp(id fleet.UUID) {
+	v.heard[id] = v.s.now
 	if v.lead != nil {
 		v.lead.step(term.LinkUp{Node: id})
 	}
@@ -255,6 +261,7 @@ func (v *server) linkDown(id fleet.UUID) {
 }
 
 func (v *server) beat(id fleet.UUID) {
+	v.heard[id] = v.s.now
 	if v.lead != nil {
 		v.lead.step(term.Beat{Node: id})
 	}

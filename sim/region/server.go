@@ -20,10 +20,11 @@ var errNoLeader = errors.New("there is no leader")
 type server struct {
 	s        *sim
 	up       bool
-	life     int    // of the process
-	foreign  bool   // of another region
-	mark     uint64 // names what this life of the process writes
-	after    uint64 // index that it began from
+	life     int                      // of the process
+	foreign  bool                     // of another region
+	heard    map[fleet.UUID]time.Time // of devices
+	mark     uint64                   // names what this life of the process writes
+	after    uint64                   // index that it began from
 	term     uint64
 	log      *raftLog
 	store    *state.Store
@@ -137,7 +138,7 @@ func (v *server) stepDown() {
 // build makes the region: one server and a few devices of different sizes.
 func (s *sim) build() {
 	n := 3 + s.rng.IntN(10)
-	s.server = &server{s: s, sessions: make([]*link, n)}
+	s.server = &server{s: s, heard: map[fleet.UUID]time.Time{}, sessions: make([]*link, n)}
 	s.server.log = &raftLog{s: s, srv: s.server}
 	s.checks = newChecks(s)
 	for i := range n {
@@ -145,7 +146,7 @@ func (s *sim) build() {
 	}
 	s.users = &users{s: s}
 	s.server.start()
-	s.other = &server{s: s, foreign: true, sessions: make([]*link, n)}
+	s.other = &server{s: s, foreign: true, heard: map[fleet.UUID]time.Time{}, sessions: make([]*link, n)}
 	s.other.log = &raftLog{s: s, srv: s.other}
 	s.other.start()
 	for _, m := range s.devices {

@@ -21,6 +21,15 @@ const jobsMax = 10
 func (u *users) begin() {
 	u.jobs = make([]*fleet.Job, jobsMax)
 	u.s.after(u.s.between(time.Second, 5*time.Second), "user acts", u.act)
+	u.s.after(u.s.between(20*time.Second, time.Minute), "operator looks", u.lookAtBrake)
+}
+
+// lookAtBrake has an operator release the loss brake now and then.
+func (u *users) lookAtBrake() {
+	if v := u.s.server.store.View(); u.s.server.up && v.Region().Brake.On {
+		u.send("releases the loss brake", command.BrakeSet{Forget: true, Reason: "an operator released it", At: u.s.now.UnixNano()})
+	}
+	u.s.after(u.s.between(20*time.Second, time.Minute), "operator looks", u.lookAtBrake)
 }
 
 func (u *users) act() {

@@ -49,7 +49,7 @@ func startServer(ctx context.Context, e *env, cfg *config.Config, o agentOptions
 		Version: Version, HTTP: l, HTTPAddr: l.Addr().String(), QUIC: socket, Advertise: advertised(cfg, socket),
 		TLS: fallback, AdvertTLS: advertisedTLS(cfg, socket, fallback),
 		Open: !cfg.ACL, Schedulers: cfg.Server.Schedulers, BeatEvery: cfg.Server.BeatEvery,
-		LostAfter: cfg.Server.LostAfter, Logger: log,
+		LostAfter: cfg.Server.LostAfter, MaxLost: cfg.Server.MaxLost, Logger: log,
 	}
 	if cfg.TLS != nil {
 		if c.Material, err = loadTLS(cfg.TLS); err != nil {

@@ -81,6 +81,7 @@ type Server struct {
 	Schedulers int           // 0: one per core
 	BeatEvery  time.Duration // told to devices
 	LostAfter  time.Duration
+	MaxLost    int // percent that may be lost at once before replacements are held; 100: any number; 0: 20
 }
 
 // Client is the edge side.
@@ -128,6 +129,7 @@ type file struct {
 		Schedulers int    `hcl:"num_schedulers,optional"`
 		BeatEvery  string `hcl:"beat_interval,optional"`
 		LostAfter  string `hcl:"lost_after,optional"`
+		MaxLost    int    `hcl:"max_lost,optional"`
 	} `hcl:"server,block"`
 	Client *struct {
 		Enabled   bool              `hcl:"enabled,optional"`
@@ -258,7 +260,10 @@ func (f *file) server(name string, c *Config) error {
 	if f.Server == nil || !f.Server.Enabled {
 		return nil
 	}
-	c.Server = &Server{Schedulers: f.Server.Schedulers}
+	c.Server = &Server{Schedulers: f.Server.Schedulers, MaxLost: f.Server.MaxLost}
+	if n := f.Server.MaxLost; n < 0 || n > 100 {
+		return fmt.Errorf("%s: server.max_lost is %d; use 1 to 100 (percent), or leave it out for 20", name, n)
+	}
 	if n := f.Server.Schedulers; n < 0 || n > SchedulersMax {
 		return fmt.Errorf("%s: server.num_schedulers is %d; use 1 to %d, or leave it out for one per core", name, n, SchedulersMax)
 	}
