@@ -164,7 +164,7 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 func onBattery(row *state.Alloc, n *state.Node) bool {
 	for _, k := range row.GroupSpec().Constraints {
 		if k.Mode == fleet.ConstraintAlways {
-			return n.Spec.Attributes["power.source"] == "battery"
+			return n.Spec.Attributes[powerSource] == "battery"
 		}
 	}
 	return false

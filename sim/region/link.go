@@ -206,7 +206,8 @@ func (l *link) register(msg *wire.Register) {
 
 // store commits what the device reports of itself and begins the session.
 func (l *link) store(msg *wire.Register) {
-	cmd := command.NodeRegister{ID: l.m.id, Spec: msg.Spec, Addr: "10.0.0.1:4647", At: l.m.s.now.UnixNano(), Seed: l.m.s.seed32()}
+	// As the device is now: what changed since it wrote would follow on its stream of facts.
+	cmd := command.NodeRegister{ID: l.m.id, Spec: l.m.spec, Addr: "10.0.0.1:4647", At: l.m.s.now.UnixNano(), Seed: l.m.s.seed32()}
 	l.srv.propose(cmd, func(_ uint64, _ any, err error) {
 		if err != nil || !l.open || l.srvLife != l.srv.life {
 			l.end()

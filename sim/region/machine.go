@@ -21,6 +21,7 @@ type machine struct {
 	n    int
 	id   fleet.UUID
 	spec []byte
+	said fleet.Node // what spec encodes
 	room fleet.Ask
 
 	core    *device.Device

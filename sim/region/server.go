@@ -167,10 +167,20 @@ func (s *sim) newMachine(i int) *machine {
 		Drivers: map[string]fleet.DriverInfo{"wasm": driver, "raw_exec": driver},
 	}
 	spec.NodeResources.CPU.CPUShares, spec.NodeResources.Memory.MemoryMB = m.room.CPU, m.room.MemoryMB
-	raw, err := json.Marshal(spec)
+	m.said = spec
+	m.describe("mains")
+	return m
+}
+
+// powerSource is the one fact that changes here.
+const powerSource = "power.source"
+
+// describe notes a changed fact, which the next registration says too.
+func (m *machine) describe(source string) {
+	m.said.Attributes[powerSource] = source
+	raw, err := json.Marshal(m.said)
 	if err != nil {
-		s.object("a node does not encode: %v", err)
+		m.s.object("a node does not encode: %v", err)
 	}
 	m.spec = raw
-	return m
 }

@@ -59,9 +59,10 @@ func (u *users) once() {
 		u.send(fmt.Sprintf("sets eligibility of device %d", m.n), command.NodeEligibility{Node: m.id, Eligible: u.s.chance(600), At: at})
 	case pick < 90: // what the device's session would commit
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
-		c := command.NodeFacts{Node: m.id, At: at, Seed: u.s.seed32()}
-		c.Set = []wire.Attribute{{Name: "power.source", Value: []string{"mains", "battery"}[u.s.rng.IntN(2)]}}
-		u.send(fmt.Sprintf("puts device %d on %s", m.n, c.Set[0].Value), c)
+		source := []string{"mains", "battery"}[u.s.rng.IntN(2)]
+		m.describe(source)
+		c := command.NodeFacts{Node: m.id, Set: []wire.Attribute{{Name: powerSource, Value: source}}, At: at, Seed: u.s.seed32()}
+		u.send(fmt.Sprintf("puts device %d on %s", m.n, source), c)
 	default:
 		purge := u.s.chance(400)
 		u.send(fmt.Sprintf("stops %s, purge %t", j.ID, purge), command.JobDeregister{
@@ -139,7 +140,7 @@ func (u *users) newJob(i int) *fleet.Job {
 	case 1:
 		g.Constraints = []fleet.Constraint{{LTarget: "${attr.arch}", Operand: "=", RTarget: "arm64"}}
 	case 2:
-		g.Constraints = []fleet.Constraint{{LTarget: "${attr.power.source}", Operand: "!=", RTarget: "battery", Mode: fleet.ConstraintAlways}}
+		g.Constraints = []fleet.Constraint{{LTarget: "${attr." + powerSource + "}", Operand: "!=", RTarget: "battery", Mode: fleet.ConstraintAlways}}
 	}
 	j.TaskGroups = []fleet.TaskGroup{g}
 	if s.chance(200) {
