@@ -34,15 +34,22 @@ type session struct {
 	setup   traffic.Count // what the link had carried when it was accepted
 }
 
-func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
+func (s *Sessions) serveLink(server context.Context, l link.Link) {
 	k := &session{
 		Sessions: s, link: l, streams: make(chan struct{}, StreamsPerLink), setup: l.Stats().Sides(), nodes: map[fleet.UUID]bool{},
 		telling: map[fleet.UUID]bool{}, places: map[fleet.UUID]fleet.UUID{}, counted: map[fleet.UUID]counting{},
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(server)
+	leave := func() {
+		if server.Err() != nil {
+			_ = l.Close(link.CodeShutdown, s.parting().Reason("the server stops"))
+			return
+		}
+		_ = l.Close(link.CodeDone, "")
+	}
 	// The link's end ends everything on it, and the server's end the link.
 	stopLink := context.AfterFunc(l.Context(), cancel)
-	stopServer := context.AfterFunc(ctx, func() { _ = l.Close(link.CodeShutdown, s.parting().Reason("the server stops")) })
+	stopServer := context.AfterFunc(ctx, leave)
 	late := time.AfterFunc(RegisterTimeout, func() {
 		if k.registered() == 0 {
 			_ = l.Close(link.CodeProtocol, "no registration in time")
@@ -52,7 +59,7 @@ func (s *Sessions) serveLink(ctx context.Context, l link.Link) {
 	k.accept(ctx)
 	late.Stop()
 	cancel()
-	_ = l.Close(link.CodeDone, "")
+	leave()
 	k.wg.Wait()
 	stopLink()
 	stopServer()

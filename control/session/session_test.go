@@ -68,6 +68,7 @@ type region struct {
 	signs *signs
 	trust *linktest.Region
 	addr  string
+	stop  func() // ends Serve
 }
 
 func newRegion(t *testing.T) *region {
@@ -93,6 +94,7 @@ func newRegion(t *testing.T) *region {
 		BeatEvery: time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(ctx, l) }()
 	t.Cleanup(func() {
