@@ -90,6 +90,31 @@ until_ok 30 has online "$dunlin" node status
 show status hello
 [ "$before" = "$(started)" ] || fail "the task was restarted when the link came back"
 echo "same task as before: started once, restarted never"
+
+scene "5. Cut the link, change a job, reboot the agent, mend the link"
+sed -e 's/job "hello"/job "steady"/' "$work/app.hcl" >"$work/steady.hcl"
+"$dunlin" run "$work/steady.hcl" >/dev/null
+until_ok 20 has steady "$dunlin" logs steady
+# on_device JOB: when its task on the device began.
+on_device() { "$dunlin" agent status -http $local -json | awk -v job="$1" '/"Name"/ {name = $0} /"StartedAt"/ && name ~ job {print; exit}'; }
+before=$(on_device steady)
+echo "# the link is cut: the server goes on, where the device cannot reach it"
+stop $server_pid; there=$quic; quic=127.0.0.1:$((31000 + RANDOM % 9000)); server
+until_ok 20 "$dunlin" node status
+sed -e 's/memory = 32/memory = 48/' "$work/app.hcl" >"$work/changed.hcl"
+show run -detach "$work/changed.hcl"
+echo "# and the device is rebooted meanwhile"
+stop $device_pid; device
+until_ok 20 has running "$dunlin" agent status -http $local
+show agent status -http $local
+echo; echo "# the link is mended"
+stop $server_pid; quic=$there; server
+until_ok 40 has 'hello.*complete' "$dunlin" alloc status
+show alloc status
+[ "$before" = "$(on_device steady)" ] || fail "a job that nobody changed was restarted"
+echo "steady stayed: the same process all along; hello went to its new version"
+show node traffic kiosk-7
+show stop steady
 show stop hello
 until_ok 20 has 'complete|lost' "$dunlin" alloc status
 printf '\ndemo done\n'
