@@ -61,7 +61,9 @@ func (l *raftLog) flush() {
 	l.flushing = true
 	upTo, life := len(l.entries), l.life
 	d := l.s.between(200*time.Microsecond, 3*time.Millisecond)
-	if l.s.trouble(10) {
+	// Who acknowledges before the sync has no reason to hurry with it; so the bug shows in a few seeds, not in one of two hundred.
+	lazy := l.s.opts.Bug == BugAckUnsynced && l.s.chance(200)
+	if l.s.trouble(10) || lazy {
 		d += l.s.between(100*time.Millisecond, 2*time.Second) // a slow disk
 	}
 	l.s.after(d, "sync", func() {
