@@ -50,7 +50,7 @@ func ParseJSON(b []byte) (*fleet.Job, error) {
 		return nil, errors.New(strings.Join(errs, "\n"))
 	}
 	if path == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(object)), isID) {
-		return nil, errors.New(`Job is missing: send {"Job": {"ID": …}}`)
+		return nil, errors.New(`the body has no Job: send {"Job": {"ID": …}}`)
 	}
 	job := &fleet.Job{}
 	if err := json.Unmarshal(b, job); err != nil {

@@ -89,7 +89,7 @@ func TestBadRequests(t *testing.T) {
 		"route":      {"GET", "/v1/nothing", "", 404, ""},
 		"no JSON":    {"PUT", "/v1/jobs", "{", 400, ""},
 		"wrong type": {"PUT", "/v1/jobs", `{"Job":{"ID":"x","TaskGroups":[{"Name":"g","Count":"many"}]}}`, 400, "Count"},
-		"no job":     {"PUT", "/v1/jobs", `{}`, 400, "Job is missing"},
+		"no job":     {"PUT", "/v1/jobs", `{}`, 400, "the body has no Job"},
 		"negative":   {"PUT", "/v1/jobs", `{"Job":{"ID":"x","Name":"x","TaskGroups":[{"Name":"g","Count":-1,"Tasks":[{"Name":"t","Driver":"raw_exec","Config":{"command":"true"}}]}]}}`, 400, "-1"},
 		"driver":     {"PUT", "/v1/jobs", `{"Job":{"ID":"x","Name":"x","TaskGroups":[{"Name":"g","Tasks":[{"Name":"t","Driver":"rawexec","Config":{}}]}]}}`, 400, "raw_exec"},
 		"module":     {"PUT", "/v1/jobs", `{"Job":{"ID":"x","Name":"x","TaskGroups":[{"Name":"g","Tasks":[{"Name":"t","Driver":"wasm","Config":{"module":"sha256:` + strings.Repeat("ab", 32) + `"}}]}]}}`, 400, "module"},
