@@ -98,9 +98,10 @@ var table = []line{
 	{"control/session", "control/command control/desired control/state drivers/config fleet wire wire/link wire/traffic wire/trust", "wire/quicnet", "the region's end of the links; liveness is a port it is given"},
 	{"control/modules", "control/command control/state fleet runtime/module wire wire/blob wire/patch", "", "refuses what cannot run before it catalogues it"},
 	{"control/enroll", "control/command control/state fleet wire wire/link wire/trust", "wire/quicnet", "spends invites in the log and signs certificates"},
+	{"control/metrics", "control/state fleet wire/link wire/traffic", "", "reads what is there; sole importer of the metrics library"},
 	{"control/httpapi", "api control/command control/state drivers/config fleet jobspec runtime/module wire wire/traffic wire/trust", "",
 		"decodes, asks a port or a view, encodes; the scheduler and the log are ports"},
-	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/tlsnet wire/trust",
+	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/metrics control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/tlsnet wire/trust",
 		"", "the root of the control side: the only package that knows all of its parts"},
 
 	// The roof.
@@ -124,6 +125,7 @@ var owners = []owner{
 	{"github.com/hashicorp/go-hclog", "control/consensus", "raft's logging interface, turned into slog where raft is"},
 	{"github.com/hashicorp/hcl/v2", "jobspec cmd/dunlin/config", "the syntax of job files and configurations"},
 	{"github.com/zclconf/go-cty", "jobspec cmd/dunlin/config", "the values of HCL expressions"},
+	{"github.com/prometheus/client_golang", "control/metrics", "the format of metrics"},
 	{"github.com/hashicorp/raft", "control/consensus", "the replicated log is one package's business; the rest knows bytes and order"},
 	{"github.com/hashicorp/raft-boltdb/v2", "control/consensus", "raft's log on disk"},
 	{"github.com/klauspost/compress", "wire/patch drivers/tasklog", "zstd: modules as dictionaries of their next versions, and rotated logs"},

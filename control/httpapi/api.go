@@ -117,6 +117,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/agent/self":                  get(a.self),
 		"/v1/agent/members":               get(a.members),
 		"/v1/agent/health":                get(a.health),
+		"/v1/metrics":                     get(a.metrics),
 	}
 }
 

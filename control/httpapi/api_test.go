@@ -243,3 +243,12 @@ func TestEveryPathAnswers(t *testing.T) {
 		t.Errorf("unknown path: %d %q", w.Code, w.Body)
 	}
 }
+
+func TestMetricsFormat(t *testing.T) {
+	g := newRegion(t)
+	for query, want := range map[string]int{"": 200, "?format=prometheus": 200, "?format=xml": 400} {
+		if w := do(g.api(Access{Loopback: true}), "GET", "/v1/metrics"+query, ""); w.Code != want || want == 200 && w.Body.String() != "dunlin_index 7\n" {
+			t.Errorf("%q: %d %s", query, w.Code, w.Body)
+		}
+	}
+}

@@ -58,7 +58,8 @@ func newRegion(t *testing.T) *region {
 func (g *region) api(access Access) *API {
 	return New(Config{
 		Region: "eu", ServerName: "s1", Datacenter: "dc1", Store: g.store, Log: g, Sessions: g, Modules: g, Enroll: g, Info: g, Planner: g,
-		Access: access, Now: func() time.Time { return g.now }, Logger: slog.New(slog.DiscardHandler),
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "dunlin_index 7\n") }),
+		Access:  access, Now: func() time.Time { return g.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -80,6 +81,7 @@ type Config struct {
 	Enroll     Enroll
 	Info       Info
 	Planner    Planner
+	Metrics    http.Handler // the Prometheus text format
 	Access     Access
 	Now        func() time.Time
 	Logger     *slog.Logger

@@ -44,7 +44,6 @@ var uncarried = map[string]string{
 	"/v1/quotas":                        "quotas are not kept",
 	"/v1/sentinel/{rest...}":            "policies are not run",
 	"/v1/operator/{rest...}":            "the region is not operated over HTTP",
-	"/v1/metrics":                       "metrics are not served",
 	"/v1/agent/monitor":                 "logs of agents are not served",
 	"/v1/agent/servers":                 "devices keep their servers' addresses in their own configuration",
 	"/v1/agent/join":                    "devices join with an invite: POST /v1/nodes/invite",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/control/consensus"
 	"github.com/dunlin-edge/dunlin/control/enroll"
-	"github.com/dunlin-edge/dunlin/wire/link"
+	"github.com/dunlin-edge/dunlin/control/metrics"
 )
 
 // log commits commands for the parts that want results, with or without index.
@@ -147,22 +148,39 @@ func refusedStats(counts map[string]uint64) map[string]string {
 	return out
 }
 
+// transports are the endpoints that devices reach.
+func (s *Server) transports() map[string]metrics.Transport {
+	out := map[string]metrics.Transport{"quic": {Links: s.endpoint.Links(), Handshakes: s.endpoint.Handshakes()}}
+	if s.tls != nil {
+		out["tls"] = metrics.Transport{Links: s.tls.Links(), Handshakes: s.tls.Handshakes()}
+	}
+	return out
+}
+
 // linkStats tells what handshakes the endpoints have done for devices, by transport.
 func (s *Server) linkStats() map[string]string {
 	out := map[string]string{}
-	put := func(name string, links int, h link.Handshakes) {
+	for name, t := range s.transports() {
 		for key, value := range map[string]any{
-			"links": links, "handshakes_in_progress": h.InProgress, "handshakes_full": h.Full,
-			"handshakes_resumed": h.Resumed, "handshakes_failed": h.Failed, "handshakes_peak_per_second": h.PeakRate,
+			"links": t.Links, "handshakes_in_progress": t.Handshakes.InProgress, "handshakes_full": t.Handshakes.Full,
+			"handshakes_resumed": t.Handshakes.Resumed, "handshakes_failed": t.Handshakes.Failed,
+			"handshakes_peak_per_second": t.Handshakes.PeakRate,
 		} {
 			out[name+"_"+key] = fmt.Sprint(value)
 		}
 	}
-	put("quic", s.endpoint.Links(), s.endpoint.Handshakes())
-	if s.tls != nil {
-		put("tls", s.tls.Links(), s.tls.Handshakes())
-	}
 	return out
+}
+
+// metrics is what scrapes read.
+func (s *Server) metrics() http.Handler {
+	return metrics.Handler(metrics.Source{
+		View: s.store.View, Links: s.transports, Carried: s.sessions.Carried, Refused: s.sessions.Refusals, Leads: s.node.IsLeader,
+		Expires: func() (ca, server time.Time) {
+			m := s.identity.keeper.Material()
+			return m.CA.NotAfter, m.Cert.NotAfter
+		},
+	})
 }
 
 func raftStats(s consensus.Stats) map[string]string {

@@ -171,7 +171,7 @@ func (s *Server) apiConfig() httpapi.Config {
 	}
 	return httpapi.Config{
 		Region: s.Region, ServerName: s.Name, Datacenter: s.Datacenter, Store: s.store, Log: indexLog{s.log},
-		Sessions: s.sessions, Modules: s.modules, Enroll: inviter, Info: info{s}, Planner: planner{s.store, s.Now},
+		Sessions: s.sessions, Modules: s.modules, Enroll: inviter, Info: info{s}, Planner: planner{s.store, s.Now}, Metrics: s.metrics(),
 		Access: httpapi.Access{Open: s.Config.Open, Loopback: s.plainHTTP(), Token: s.identity.token},
 		Now:    s.Now, Logger: s.Logger,
 	}

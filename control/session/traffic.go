@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,6 +152,26 @@ func (s *Sessions) Traffic(node fleet.UUID) (traffic.Book, bool) {
 	defer a.mu.Unlock()
 	a.settle(s.Now())
 	return a.book, true
+}
+
+// Carried is what this server counted of all its links this month, seen from the
+// server: received is what the nodes sent.
+func (s *Sessions) Carried() (all traffic.Tally) {
+	s.mu.Lock()
+	accounts := slices.Collect(maps.Values(s.accounts))
+	s.mu.Unlock()
+	now := s.Now()
+	for _, a := range accounts {
+		a.mu.Lock()
+		a.settle(now)
+		month := a.book.Month.Tally
+		a.mu.Unlock()
+		for class := range all {
+			all[class].Sent += month[class].Sent
+			all[class].Received += month[class].Received
+		}
+	}
+	return all
 }
 
 // AskTraffic asks a device for its own account. It waits TrafficWait at most.

@@ -168,7 +168,7 @@ func TestAnyCourse(t *testing.T) {
 		at, atOnce, first := now, 0, true
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			draw := rapid.Float64Range(0, 0.999).Draw(t, "draw")
-			at = at.Add(time.Duration(rapid.IntRange(0, int(2*time.Hour)).Draw(t, "later")))
+			at = at.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "later")))
 			got, wait, ok := r.Next(at, draw)
 			if !ok || got.Address == "" || got.Timeout <= 0 || got.Transport == "" {
 				t.Fatalf("an attempt without a place: %+v", got)
@@ -189,7 +189,7 @@ func TestAnyCourse(t *testing.T) {
 				if rapid.Bool().Draw(t, "probed") {
 					r.Probed(rapid.Bool().Draw(t, "through"), at)
 				}
-				at = at.Add(time.Duration(rapid.IntRange(0, int(2*time.Hour)).Draw(t, "lasted")))
+				at = at.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "lasted")))
 				r.Down(outcome.Draw(t, "end"), at)
 			} else {
 				r.Failed(got, outcome.Draw(t, "failure"), at)

@@ -2,7 +2,9 @@ package road
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -146,7 +148,11 @@ func (p *powerRig) round(most int) int {
 
 func (p *powerRig) pause() { <-time.After(time.Duration(p.rng.Int64N(int64(cutAfterMax)))) }
 
+// offline starts the device with no server to reach: not the one of its configuration, and none that it has learnt.
 func (p *powerRig) offline() {
+	if err := os.Remove(filepath.Join(p.d.dir, "servers.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.t.Fatal(err)
+	}
 	p.d.agent = p.g.start(p.d.name, "agent", "-config", filepath.Join(p.d.dir, "offline.hcl"))
 }
 
