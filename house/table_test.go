@@ -125,7 +125,7 @@ var owners = []owner{
 	{"github.com/hashicorp/go-hclog", "control/consensus", "raft's logging interface, turned into slog where raft is"},
 	{"github.com/hashicorp/hcl/v2", "jobspec cmd/dunlin/config", "the syntax of job files and configurations"},
 	{"github.com/zclconf/go-cty", "jobspec cmd/dunlin/config", "the values of HCL expressions"},
-	{"github.com/prometheus/client_golang", "control/metrics", "the format of metrics"},
+	{"github.com/VictoriaMetrics/metrics", "control/metrics", "the format of metrics"},
 	{"github.com/hashicorp/raft", "control/consensus", "the replicated log is one package's business; the rest knows bytes and order"},
 	{"github.com/hashicorp/raft-boltdb/v2", "control/consensus", "raft's log on disk"},
 	{"github.com/klauspost/compress", "wire/patch drivers/tasklog", "zstd: modules as dictionaries of their next versions, and rotated logs"},

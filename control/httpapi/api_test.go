@@ -229,7 +229,7 @@ func TestEveryPathAnswers(t *testing.T) {
 		if named && w.Code != http.StatusNotFound && !strings.Contains(path, "deployment") || !named && w.Code != http.StatusOK {
 			t.Errorf("GET %s: %d %q", target, w.Code, w.Body)
 		}
-		if !named && !json.Valid(w.Body.Bytes()) {
+		if !named && path != "/v1/metrics" && !json.Valid(w.Body.Bytes()) {
 			t.Errorf("GET %s: %q is not JSON", target, w.Body)
 		}
 	}

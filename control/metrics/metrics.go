@@ -13,12 +13,14 @@
 package metrics
 
 import (
+	"bytes"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -47,93 +49,122 @@ type Transport struct {
 
 // Handler serves scrapes of s, of the Go runtime and of the process.
 func Handler(s Source) http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: ScrapesMax})
+	busy := make(chan struct{}, ScrapesMax)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case busy <- struct{}{}:
+			defer func() { <-busy }()
+		default:
+			http.Error(w, fmt.Sprintf("%d scrapes are being served; come back later", ScrapesMax), http.StatusServiceUnavailable)
+			return
+		}
+		p := &page{}
+		s.write(p)
+		metrics.WriteProcessMetrics(&p.Buffer)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_, _ = w.Write(p.Bytes()) // who asked has gone
+	})
 }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("dunlin_"+name, help, labels, nil)
+// page is what a scrape gets. Names and values of labels are words of ours, which need no escaping.
+type page struct{ bytes.Buffer }
+
+// family begins the figures of one name. kind is "gauge" or "counter".
+func (p *page) family(name, kind, help string) func(value float64, labels ...string) {
+	fmt.Fprintf(p, "# HELP dunlin_%s %s\n# TYPE dunlin_%s %s\n", name, help, name, kind)
+	return func(value float64, labels ...string) {
+		full := "dunlin_" + name
+		for i := 0; i+1 < len(labels); i += 2 {
+			full += fmt.Sprintf("%c%s=%q", "{,"[min(i, 1)], labels[i], labels[i+1])
+		}
+		if len(labels) > 0 {
+			full += "}"
+		}
+		metrics.WriteGaugeFloat64(p, full, value)
+	}
 }
 
-var (
-	index       = desc("index", "Index of the region's newest entry that this server has applied.")
-	leads       = desc("leader", "1 on the server that leads the region.")
-	epoch       = desc("region_epoch", "The region's epoch; raised when it was put back from an older copy.")
-	brake       = desc("loss_brake", "1 while the loss brake holds replacements.")
-	nodes       = desc("nodes", "Nodes by the state of their link.", "state")
-	quarantined = desc("nodes_quarantined", "Nodes that an operator quarantined.")
-	orphans     = desc("orphans", "Allocations that devices run and the region does not know.")
-	rows        = desc("rows", "Rows of the region's state.", "table")
-	links       = desc("links", "Links of devices to this server.", "transport")
-	handshakes  = desc("handshakes_total", "Handshakes of devices with this server.", "transport", "result")
-	carried     = desc("link_bytes_total", "Bytes on devices' links to this server, headers included; begins anew with each month.", "class", "direction")
-	refused     = desc("refused_total", "What devices tried on this server and may not.", "kind")
-	expires     = desc("certificate_expires_seconds", "Unix time of the earliest end of a certificate.", "of")
-)
-
-// Describe says nothing in advance: which labels there are, a scrape finds out.
-func (s Source) Describe(chan<- *prometheus.Desc) {}
-
-// Collect reads all figures.
-func (s Source) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-	}
+func (s Source) write(p *page) {
 	v := s.View()
-	gauge(index, float64(v.Index()))
-	gauge(leads, truth(s.Leads()))
-	gauge(epoch, float64(v.Region().Epoch))
-	gauge(brake, truth(v.Region().Brake.On))
-	for table, n := range map[string]int{"jobs": v.JobCount(), "allocations": v.AllocCount(), "evaluations": v.EvalCount()} {
-		gauge(rows, float64(n), table)
-	}
-	collectNodes(v, gauge)
-	for name, t := range s.Links() {
-		gauge(links, float64(t.Links), name)
-		for result, n := range map[string]uint64{"full": t.Handshakes.Full, "resumed": t.Handshakes.Resumed, "failed": t.Handshakes.Failed} {
-			count(handshakes, n, name, result)
-		}
-	}
-	for class, c := range s.Carried() {
-		count(carried, c.Sent, traffic.Class(class).String(), "sent")
-		count(carried, c.Received, traffic.Class(class).String(), "received")
-	}
-	for kind, n := range s.Refused() {
-		count(refused, n, kind)
-	}
+	p.family("index", "gauge", "Index of the region's newest entry that this server has applied.")(float64(v.Index()))
+	p.family("leader", "gauge", "1 on the server that leads the region.")(truth(s.Leads()))
+	p.family("region_epoch", "gauge", "The region's epoch; raised when it was put back from an older copy.")(float64(v.Region().Epoch))
+	p.family("loss_brake", "gauge", "1 while the loss brake holds replacements.")(truth(v.Region().Brake.On))
+	rows := p.family("rows", "gauge", "Rows of the region's state.")
+	rows(float64(v.JobCount()), "table", "jobs")
+	rows(float64(v.AllocCount()), "table", "allocations")
+	rows(float64(v.EvalCount()), "table", "evaluations")
+	s.writeLinks(p)
+	nodes := countNodes(v)
+	nodes.write(p)
 	ca, server := s.Expires()
-	gauge(expires, float64(ca.Unix()), "ca")
-	gauge(expires, float64(server.Unix()), "server")
+	expires := p.family("certificate_expires_seconds", "gauge", "Unix time of the earliest end of a certificate.")
+	expires(float64(ca.Unix()), "of", "ca")
+	expires(float64(server.Unix()), "of", "server")
+	if nodes.expires > 0 {
+		expires(float64(nodes.expires/1e9), "of", "node")
+	}
 }
 
-func collectNodes(v *state.View, gauge func(*prometheus.Desc, float64, ...string)) {
-	states := map[fleet.LinkState]int{fleet.LinkOnline: 0, fleet.LinkLate: 0, fleet.LinkUnreachable: 0, fleet.LinkLost: 0}
-	var waiting, unknown int
-	var earliest int64
+func (s Source) writeLinks(p *page) {
+	transports := s.Links()
+	names := slices.Sorted(maps.Keys(transports))
+	links := p.family("links", "gauge", "Links of devices to this server.")
+	for _, name := range names {
+		links(float64(transports[name].Links), "transport", name)
+	}
+	handshakes := p.family("handshakes_total", "counter", "Handshakes of devices with this server.")
+	for _, name := range names {
+		h := transports[name].Handshakes
+		handshakes(float64(h.Full), "transport", name, "result", "full")
+		handshakes(float64(h.Resumed), "transport", name, "result", "resumed")
+		handshakes(float64(h.Failed), "transport", name, "result", "failed")
+	}
+	carried := p.family("link_bytes_total", "counter", "Bytes on devices' links to this server, headers included; begins anew with each month.")
+	for class, c := range s.Carried() {
+		carried(float64(c.Sent), "class", traffic.Class(class).String(), "direction", "sent")
+		carried(float64(c.Received), "class", traffic.Class(class).String(), "direction", "received")
+	}
+	refused := p.family("refused_total", "counter", "What devices tried on this server and may not.")
+	counts := s.Refused()
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		refused(float64(counts[kind]), "kind", kind)
+	}
+}
+
+// nodes is what one pass over them finds.
+type nodes struct {
+	states               map[fleet.LinkState]int
+	quarantined, orphans int
+	expires              int64 // the earliest certificate's end, Unix nanoseconds; 0: none is known
+}
+
+func countNodes(v *state.View) nodes {
+	c := nodes{states: map[fleet.LinkState]int{}}
 	for n := range v.Nodes() {
-		states[n.Link]++
-		unknown += len(n.Orphans)
-		if i := n.Identity; i != nil {
-			if i.Standing == fleet.StandingQuarantined {
-				waiting++
-			}
-			if i.Standing != fleet.StandingRevoked && i.CertExpiresAt > 0 && (earliest == 0 || i.CertExpiresAt < earliest) {
-				earliest = i.CertExpiresAt
-			}
+		c.states[n.Link]++
+		c.orphans += len(n.Orphans)
+		i := n.Identity
+		if i == nil || i.Standing == fleet.StandingRevoked { // whose end nobody waits for
+			continue
+		}
+		if i.Standing == fleet.StandingQuarantined {
+			c.quarantined++
+		}
+		if i.CertExpiresAt > 0 && (c.expires == 0 || i.CertExpiresAt < c.expires) {
+			c.expires = i.CertExpiresAt
 		}
 	}
-	for state, n := range states {
-		gauge(nodes, float64(n), string(state))
+	return c
+}
+
+func (c nodes) write(p *page) {
+	states := p.family("nodes", "gauge", "Nodes by the state of their link.")
+	for _, s := range []fleet.LinkState{fleet.LinkOnline, fleet.LinkLate, fleet.LinkUnreachable, fleet.LinkLost} {
+		states(float64(c.states[s]), "state", string(s))
 	}
-	gauge(quarantined, float64(waiting))
-	gauge(orphans, float64(unknown))
-	if earliest > 0 {
-		gauge(expires, float64(earliest/1e9), "node")
-	}
+	p.family("nodes_quarantined", "gauge", "Nodes that an operator quarantined.")(float64(c.quarantined))
+	p.family("orphans", "gauge", "Allocations that devices run and the region does not know.")(float64(c.orphans))
 }
 
 func truth(b bool) float64 {

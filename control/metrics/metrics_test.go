@@ -57,7 +57,7 @@ func TestScrape(t *testing.T) {
 		"dunlin_index 7", "dunlin_leader 1", "dunlin_region_epoch 3", "dunlin_loss_brake 1",
 		`dunlin_nodes{state="online"} 2`, `dunlin_nodes{state="lost"} 1`, `dunlin_nodes{state="late"} 0`,
 		"dunlin_nodes_quarantined 1", "dunlin_orphans 1", `dunlin_rows{table="jobs"} 0`,
-		`dunlin_links{transport="quic"} 2`, `dunlin_handshakes_total{result="resumed",transport="quic"} 6`,
+		`dunlin_links{transport="quic"} 2`, `dunlin_handshakes_total{transport="quic",result="resumed"} 6`,
 		`dunlin_link_bytes_total{class="beat",direction="received"} 70`, `dunlin_refused_total{kind="nonsense"} 8`,
 		// A revoked certificate ends nothing that anybody waits for.
 		`dunlin_certificate_expires_seconds{of="node"} 2000`, `dunlin_certificate_expires_seconds{of="ca"} 5000`,
