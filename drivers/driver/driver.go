@@ -31,6 +31,10 @@ type Driver interface {
 	Capabilities() Capabilities
 	// Fingerprint probes whether the driver works on this device now.
 	Fingerprint(ctx context.Context) Fingerprint
+	// Prepare does ahead of a first Start what makes that quick, at low priority and within a bound of memory, and starts nothing.
+	// It may be called for what was prepared already, and Start does not depend on it. Its error says what is wrong with the
+	// task's artifacts or that there was no room; Start finds that again in its own words.
+	Prepare(ctx context.Context, task Task) error
 	// Start begins a task; one that runs already is answered with the Handle that it has. Its error is a *StartError that says whether trying again can help. After an error nothing is left.
 	Start(ctx context.Context, task Task) (Handle, error)
 	// Wait blocks until the task has ended; any number of callers may wait. After the end it answers at once until Destroy.

@@ -36,6 +36,7 @@ func Run(t *testing.T, h Harness) {
 		{"Recover", testRecover},
 		{"EndUnseen", testEndUnseen},
 		{"Destroy", testDestroy},
+		{"Prepare", testPrepare},
 		{"BadConfig", testBadConfig},
 		{"BadTask", testBadTask},
 		{"ForeignHandle", testForeignHandle},
@@ -294,6 +295,22 @@ func testDestroy(f *fixture) {
 		if err := f.d.Destroy(f.ctx, h); err != nil {
 			f.Errorf("destroy again: %v", err)
 		}
+	}
+}
+
+// testPrepare: preparing twice is preparing once, it starts nothing, and the start that follows works.
+func testPrepare(f *fixture) {
+	task := f.task(program.Spec{Stdout: "after the preparation\n"})
+	for range 2 {
+		if err := f.d.Prepare(f.ctx, task); err != nil {
+			f.Fatalf("prepare: %v", err)
+		}
+	}
+	if _, err := f.d.Wait(f.ctx, f.handle(task)); !errors.Is(err, driver.ErrTaskGone) {
+		f.Fatalf("prepared, it is known as a task: %v", err)
+	}
+	if e := f.wait(f.start(task)); !e.Succeeded() {
+		f.Errorf("it ended with %+v", e)
 	}
 }
 

@@ -124,6 +124,9 @@ func (d *Driver) Fingerprint(context.Context) driver.Fingerprint {
 	return driver.Fingerprint{Detected: true, Healthy: true, Description: "scripted tasks", Attributes: map[string]string{"driver.fake": "1"}}
 }
 
+// Prepare does nothing: a script is ready as it is.
+func (d *Driver) Prepare(context.Context, driver.Task) error { return nil }
+
 // Start begins a script.
 func (d *Driver) Start(_ context.Context, dt driver.Task) (driver.Handle, error) {
 	fail := func(recoverable bool, err error) (driver.Handle, error) {

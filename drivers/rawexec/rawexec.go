@@ -67,6 +67,9 @@ func (d *Driver) Fingerprint(context.Context) driver.Fingerprint {
 	}
 }
 
+// Prepare does nothing: a program is on the device before its task is.
+func (d *Driver) Prepare(context.Context, driver.Task) error { return nil }
+
 // Start starts the process.
 func (d *Driver) Start(ctx context.Context, task driver.Task) (driver.Handle, error) {
 	fatal := func(err error) (driver.Handle, error) {

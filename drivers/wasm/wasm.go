@@ -33,9 +33,10 @@ const (
 // Options configure the driver.
 type Options struct {
 	Host        hosted.Port
-	StateDir    string // absolute; what guests need and the system lacks (time zones, certificates) is written here once
-	CacheDir    string // absolute; the compile cache, made with mode 0700
-	Interpreter bool   // interpret even where a compiler exists
+	StateDir    string   // absolute; what guests need and the system lacks (time zones, certificates) is written here once
+	CacheDir    string   // absolute; the compile cache, made with mode 0700
+	Self        []string // argv prefix that starts this program, for compiles ahead of a start; empty: the running executable
+	Interpreter bool     // interpret even where a compiler exists
 }
 
 // Driver is the wasm driver.

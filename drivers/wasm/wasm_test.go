@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,5 +122,35 @@ func TestMergeEnvPrefersTheTask(t *testing.T) {
 	got := mergeEnv([]string{"ZONEINFO=/z", "SSL_CERT_FILE=/c"}, []string{"A=1", "ZONEINFO=/mine"})
 	if want := []string{"SSL_CERT_FILE=/c", "A=1", "ZONEINFO=/mine"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A prepared module is found in the cache by its start, and what is wrong with one is said in words.
+func TestPrepare(t *testing.T) {
+	path, digest := buildGuest(t)
+	cache := filepath.Join(t.TempDir(), "cache")
+	d := New(Options{CacheDir: cache})
+	task := driver.Task{Name: "main", Config: json.RawMessage(`{"module":"` + digest + `"}`), Artifacts: map[string]string{digest: path}}
+	for range 2 {
+		if err := d.Prepare(context.Background(), task); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rep := engine.Prepare().Run(context.Background(), engine.Spec{Module: path, Digest: digest, Name: "main", CacheDir: cache}, strings.NewReader(""), io.Discard, io.Discard)
+	if rep.Error != "" || !rep.CacheHit && rep.EngineCompile {
+		t.Errorf("the start that follows reports %+v", rep)
+	}
+	bad := filepath.Join(t.TempDir(), "x.wasm")
+	if err := os.WriteFile(bad, []byte("#!/bin/sh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	task.Artifacts[digest] = bad
+	if err := d.Prepare(context.Background(), task); err == nil || !strings.Contains(err.Error(), "it is damaged or another file") {
+		t.Errorf("a damaged module: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := d.Prepare(ctx, task); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
 	}
 }

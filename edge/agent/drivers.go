@@ -47,7 +47,7 @@ func Drivers(o DriverOptions) (*Usual, error) {
 	}
 	u := &Usual{Host: client}
 	u.Drivers = map[string]driver.Driver{config.WasmDriver: wasm.New(wasm.Options{
-		Host: client, StateDir: filepath.Join(o.DataDir, "wasm"), CacheDir: filepath.Join(o.DataDir, "compiled"),
+		Host: client, Self: o.Self, StateDir: filepath.Join(o.DataDir, "wasm"), CacheDir: filepath.Join(o.DataDir, "compiled"),
 	})}
 	u.Settings = map[string]runner.Setting{
 		config.WasmDriver:    {AllocDir: wasm.GuestAllocDir, TaskDir: wasm.GuestTaskDir},

@@ -64,6 +64,9 @@ type StartTask struct {
 	Modules []string // digests that the task's config names; they are in the cache
 }
 
+// PrepareTask does what can be done of a start before it (Start is what will be asked), and answers TaskPrepared.
+type PrepareTask struct{ Start StartTask }
+
 // RecoverTask asks the driver for a task that ran before the agent was restarted.
 type RecoverTask struct {
 	Instance
@@ -102,6 +105,7 @@ func (RefuseLink) deviceAction()     {}
 func (PinModules) deviceAction()     {}
 func (FetchModule) deviceAction()    {}
 func (StartTask) deviceAction()      {}
+func (PrepareTask) deviceAction()    {}
 func (RecoverTask) deviceAction()    {}
 func (StopTask) deviceAction()       {}
 func (DestroyTask) deviceAction()    {}

@@ -27,6 +27,9 @@ func (d *Device) desired(m *wire.Desired) {
 		}
 	}
 	for i := range m.Allocs {
+		d.holdBack(&m.Allocs[i])
+	}
+	for i := range m.Allocs {
 		d.want(&m.Allocs[i], broken)
 	}
 	if m.Full {
@@ -93,6 +96,9 @@ func (d *Device) want(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
 		return
 	}
 	e.setOrphan(d, false)
+	if w.Stop && e.hold != nil {
+		return // settleHolds stops it, now or later
+	}
 	if w.Stop {
 		d.do(e, e.Stop(w.StopReason, d.cmds[:0], d.now))
 		d.touch(e)
@@ -102,6 +108,7 @@ func (d *Device) want(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
 		d.note("allocation %s is being stopped (%s) and cannot be wanted again", w.ID, e.Desired().StopReason)
 		return
 	}
+	d.unhold(e)
 	if w.Job != e.Desired().Job || e.job == nil {
 		d.adopt(e, w.Job)
 	}

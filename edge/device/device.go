@@ -34,6 +34,8 @@ type entry struct {
 	job   *Job   // nil: its job is not on this device
 	group *group // nil with job
 	pins  []string
+	hold  *hold            // its stop waits; nil: it does not
+	ahead map[string]ahead // tasks that wait to start until an older version may stop
 
 	orphan  bool
 	cleared bool // files gone
@@ -57,6 +59,7 @@ type Device struct {
 	jobs    map[wire.JobKey]*heldJob
 	allocs  map[fleet.UUID]*entry
 	modules map[string]*module
+	held    []fleet.UUID // entries with a hold
 	dead    []fleet.UUID // ended and with files, oldest first
 	tombs   []fleet.UUID // ended, without files, oldest first
 	timers  timers
@@ -102,6 +105,8 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 		d.moduleFailed(ev)
 	case ModuleLost:
 		d.moduleLost(ev.Digest)
+	case TaskPrepared:
+		d.taskPrepared(ev)
 	case TaskHappened:
 		d.taskHappened(ev)
 	case LinkUp:
@@ -114,6 +119,7 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 		d.timers.woken(now)
 	}
 	d.runTimers()
+	d.settleHolds()
 	d.reap()
 	d.tell()
 	return d.finish()
@@ -138,7 +144,15 @@ func (d *Device) boot(ev Boot) {
 	for _, digest := range ev.Modules {
 		d.modules[digest] = &module{ready: true, found: true}
 	}
-	slices.SortFunc(ev.State.Allocs, func(a, b Record) int { return compareID(a.Desired.ID, b.Desired.ID) })
+	slices.SortFunc(ev.State.Allocs, func(a, b Record) int {
+		switch { // what is held first, so that nothing begins that has to wait for it
+		case a.Held != nil && b.Held == nil:
+			return -1
+		case a.Held == nil && b.Held != nil:
+			return 1
+		}
+		return compareID(a.Desired.ID, b.Desired.ID)
+	})
 	for _, rec := range ev.State.Allocs {
 		d.restore(rec)
 	}
@@ -169,6 +183,10 @@ func (d *Device) restore(rec Record) {
 	a, cmds := alloc.Restore(rec.Record, specs, d.cfg.Seed, nil, d.now)
 	e := &entry{Alloc: a, orphan: rec.Orphan, cleared: rec.Cleared, seen: rec.Rev()}
 	d.allocs[rec.Desired.ID] = e
+	if rec.Held != nil && !e.Terminal() {
+		e.hold = &hold{Held: *rec.Held, told: true}
+		d.held = append(d.held, e.ID())
+	}
 	if rec.Cleared {
 		e.buried = true
 		return
@@ -258,17 +276,12 @@ func (d *Device) do(e *entry, cmds []alloc.Command) {
 }
 
 func (d *Device) doOne(e *entry, t *task.Task, do task.Do) {
-	in := Instance{Alloc: e.ID(), Task: t.Name(), Attempt: t.Attempt(), Driver: driverOf(e, t)}
+	in := instanceOf(e, t)
 	switch do {
 	case task.Fetch:
 		d.prepare(e, t)
 	case task.Start:
-		ft, n := e.group.needsOf(t.Name())
-		s := StartTask{Instance: in, Name: e.Desired().Name(), Index: e.Desired().Index, Job: e.job.Spec, Group: e.group.spec, Task: ft}
-		for _, ref := range n.modules {
-			s.Modules = append(s.Modules, ref.Digest)
-		}
-		d.out.start = append(d.out.start, s)
+		d.out.start = append(d.out.start, startOf(e, t))
 		d.out.urgent = true
 	case task.Recover:
 		d.out.recover = append(d.out.recover, RecoverTask{Instance: in, Handle: *t.Handle()})
@@ -283,6 +296,19 @@ func (d *Device) doOne(e *entry, t *task.Task, do task.Do) {
 		}
 		d.out.urgent = true
 	}
+}
+
+func instanceOf(e *entry, t *task.Task) Instance {
+	return Instance{Alloc: e.ID(), Task: t.Name(), Attempt: t.Attempt(), Driver: driverOf(e, t)}
+}
+
+func startOf(e *entry, t *task.Task) StartTask {
+	ft, n := e.group.needsOf(t.Name())
+	s := StartTask{Instance: instanceOf(e, t), Name: e.Desired().Name(), Index: e.Desired().Index, Job: e.job.Spec, Group: e.group.spec, Task: ft}
+	for _, ref := range n.modules {
+		s.Modules = append(s.Modules, ref.Digest)
+	}
+	return s
 }
 
 func driverOf(e *entry, t *task.Task) string {

@@ -40,8 +40,9 @@ type Facts struct {
 // Record is one allocation on disk.
 type Record struct {
 	alloc.Record
-	Orphan  bool `json:",omitempty"` // the region does not know it
-	Cleared bool `json:",omitempty"` // its files are gone; a tombstone
+	Orphan  bool  `json:",omitempty"` // the region does not know it
+	Cleared bool  `json:",omitempty"` // its files are gone; a tombstone
+	Held    *Held `json:",omitempty"` // its stop waits for a replacement
 }
 
 // DesiredReceived is a message of the region. Its answer among the actions is AckDesired or RefuseDesired.
@@ -59,6 +60,14 @@ type ModuleFailed struct {
 
 // ModuleLost says that a module which was ready is not in the cache any more.
 type ModuleLost struct{ Digest string }
+
+// TaskPrepared is the end of a PrepareTask. Err is empty when a start finds everything ready.
+type TaskPrepared struct {
+	Alloc   fleet.UUID
+	Task    string
+	Attempt uint64
+	Err     string
+}
 
 // TaskHappened is a driver's report about one attempt of a task: task.Started, StartFailed, SetupFailed, Recovered, Gone,
 // Exited or Destroyed.
@@ -86,6 +95,7 @@ func (DesiredReceived) deviceEvent() {}
 func (ModuleReady) deviceEvent()     {}
 func (ModuleFailed) deviceEvent()    {}
 func (ModuleLost) deviceEvent()      {}
+func (TaskPrepared) deviceEvent()    {}
 func (TaskHappened) deviceEvent()    {}
 func (LinkUp) deviceEvent()          {}
 func (LinkDown) deviceEvent()        {}

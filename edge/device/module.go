@@ -101,7 +101,7 @@ func (d *Device) prepare(e *entry, t *task.Task) {
 		}
 		d.fetch(m)
 	}
-	if !missing {
+	if !missing && !d.getReady(e, t, n) {
 		d.step(e, t, task.Ready{})
 	}
 }

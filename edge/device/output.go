@@ -12,6 +12,7 @@ type output struct {
 	notes   []Action
 	answer  []Action // to DesiredReceived or LinkUp
 	fetch   []Action
+	prepare []Action
 	recover []Action
 	destroy []Action // before start: of one task, the ended attempt goes first
 	start   []Action
@@ -37,7 +38,7 @@ func (d *Device) finish() []Action {
 	if o.pins {
 		acts = append(acts, PinModules{Digests: d.pinned()})
 	}
-	for _, part := range [...][]Action{o.fetch, o.recover, o.destroy, o.start, o.stop, o.remove, o.send} {
+	for _, part := range [...][]Action{o.fetch, o.prepare, o.recover, o.destroy, o.start, o.stop, o.remove, o.send} {
 		acts = append(acts, part...)
 	}
 	if at, ok := d.timers.next(); ok {
@@ -64,7 +65,12 @@ func (d *Device) persist(acts []Action) []Action {
 	for _, id := range d.dirty {
 		if e := d.allocs[id]; e != nil && e.dirty {
 			e.dirty = false
-			p.Allocs = append(p.Allocs, Record{Record: e.Record(), Orphan: e.orphan, Cleared: e.cleared})
+			r := Record{Record: e.Record(), Orphan: e.orphan, Cleared: e.cleared}
+			if e.hold != nil {
+				h := e.hold.Held
+				r.Held = &h
+			}
+			p.Allocs = append(p.Allocs, r)
 		}
 	}
 	d.dirty, d.newJobs, d.dropJobs, d.dropAllocs = d.dirty[:0], nil, nil, nil

@@ -46,7 +46,7 @@ func randomStep(rt *rapid.T, w *world) {
 			w.exit(rapid.SampledFrom(ids).Draw(rt, "who"), rapid.SampledFrom([]driver.Exit{{}, {Code: 1}, {Trap: "unreachable"}, {Err: "host died"}}).Draw(rt, "how"))
 		}
 	case "time":
-		w.now = w.now.Add(rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, time.Second, 10 * time.Second}).Draw(rt, "by"))
+		w.pass(rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, time.Second, 10 * time.Second, device.HoldMax / 3}).Draw(rt, "by"))
 		w.step(device.Timer{})
 	case "place":
 		job := w.job(rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "job"), 0, rapid.SampledFrom([]string{"service", "batch"}).Draw(rt, "kind"), rapid.IntRange(1, 2).Draw(rt, "tasks"))
@@ -76,9 +76,7 @@ func randomStep(rt *rapid.T, w *world) {
 	case "replace": // a new version stops one and places another, in one message
 		if id, ok := anyDesired(rt, w); ok && w.linkUp && !w.desired[id].Stop && len(w.desired) < 8 {
 			next := w.newest(w.desired[id].Job.ID) + 1
-			w.desired[id].Stop, w.desired[id].StopReason = true, "a new version replaces it"
-			w.stopped[id] = true
-			w.push(false, nil, w.place(w.job(string(w.desired[id].Job.ID), next, "service", 1)), id)
+			w.replace(id, w.job(string(w.desired[id].Job.ID), next, "service", 1))
 		}
 	case "evict":
 		w.evict()

@@ -48,11 +48,13 @@ func (d *Device) goUp(w *wire.Welcome) {
 	d.linkUp = true
 	d.status.full, d.status.orphans, d.status.sent = true, true, nil
 	d.fetchAll()
+	d.countHolds()
 }
 
 // goDown takes back what was under way. The next link begins with everything, so nothing is lost.
 func (d *Device) goDown() {
 	d.linkUp = false
+	d.pauseHolds()
 	d.status.sent = nil
 }
 

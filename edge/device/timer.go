@@ -15,6 +15,7 @@ const (
 	wakeModule
 	wakeStatus
 	wakePersist
+	wakeHold
 )
 
 // timer is a time at which to look again. Timers are not cancelled: whoever is woken looks whether there is something to do.
@@ -85,7 +86,7 @@ func (d *Device) runTimers() {
 			}
 		case wakeModule:
 			d.retryFetch(t.digest)
-		case wakeStatus, wakePersist: // tell and persist look at the time themselves
+		case wakeStatus, wakePersist, wakeHold: // tell, persist and settleHolds look at the time themselves
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (d *Device) Alloc(id fleet.UUID) (AllocView, bool) {
 
 func (d *Device) view(e *entry) AllocView {
 	return AllocView{
-		AllocStatus: e.Status(), Name: e.Desired().Name(), Job: e.Desired().Job, Stop: e.Desired().Stop,
+		AllocStatus: e.Status(), Name: e.Desired().Name(), Job: e.Desired().Job, Stop: e.Desired().Stop || e.hold != nil,
 		Orphan: e.orphan, Cleared: e.cleared, Acked: e.acked == e.Rev(),
 	}
 }

@@ -39,14 +39,18 @@ type world struct {
 	dev  *device.Device
 	disk device.State
 
-	running map[string]bool        // instances that run, by InstanceID
-	ended   map[string]driver.Exit // instances that ended and were not destroyed
-	starts  int
-	pending []device.Action // begun, unanswered
-	watched map[string]device.Instance
-	cache   map[string]bool
-	pinned  []string
-	wakeAt  time.Time
+	running  map[string]bool        // instances that run, by InstanceID
+	ended    map[string]driver.Exit // instances that ended and were not destroyed
+	starts   int
+	started  map[fleet.UUID]bool // a task of it was started
+	prepared map[fleet.UUID]bool // a task of it was prepared
+	replaced map[fleet.UUID]replacement
+	linked   time.Duration   // with a link, ever
+	pending  []device.Action // begun, unanswered
+	watched  map[string]device.Instance
+	cache    map[string]bool
+	pinned   []string
+	wakeAt   time.Time
 
 	gen      wire.Generation
 	desired  map[fleet.UUID]*wire.DesiredAlloc
@@ -74,6 +78,7 @@ func newPlanted(t tb, faults device.Planted) *world {
 		running: map[string]bool{}, ended: map[string]driver.Exit{}, gen: wire.Generation{Epoch: 1, N: 1},
 		desired: map[fleet.UUID]*wire.DesiredAlloc{}, jobs: map[wire.JobKey][]byte{}, modules: map[wire.JobKey]string{}, known: map[fleet.UUID]wire.AllocStatus{},
 		stopped: map[fleet.UUID]bool{}, terminal: map[fleet.UUID]bool{},
+		started: map[fleet.UUID]bool{}, prepared: map[fleet.UUID]bool{}, replaced: map[fleet.UUID]replacement{},
 	}
 	w.boot()
 	return w
@@ -180,11 +185,12 @@ func (w *world) act(a device.Action) {
 		w.wakeAt = a.At
 	case device.StartTask:
 		w.checkStart(a)
+		w.started[a.Alloc] = true
 		w.pending = append(w.pending, a)
 	case device.StopTask:
 		w.checkStop(a)
 		w.pending = append(w.pending, a)
-	case device.RecoverTask, device.DestroyTask, device.FetchModule:
+	case device.RecoverTask, device.DestroyTask, device.FetchModule, device.PrepareTask:
 		w.pending = append(w.pending, a)
 	case device.PinModules:
 		w.pinned = a.Digests
@@ -259,6 +265,50 @@ func (w *world) checkStop(a device.StopTask) {
 	if !w.stopped[a.Alloc] && !failed {
 		w.t.Fatalf("task %s of %s is stopped, and nobody wanted that", a.Task, a.Alloc)
 	}
+	if !failed {
+		w.checkHeld(a)
+	}
+}
+
+// replacement is what a running allocation was stopped for.
+type replacement struct {
+	by fleet.UUID
+	at time.Duration // linked
+}
+
+// replace lets a new version of an allocation's job take its place.
+func (w *world) replace(id fleet.UUID, next wire.JobKey) fleet.UUID {
+	w.t.Helper()
+	w.desired[id].Stop, w.desired[id].StopReason = true, "a new version replaces it"
+	w.stopped[id] = true
+	by := w.place(next)
+	if w.runningOf(id) > 0 && w.status(id) == fleet.ClientRunning {
+		w.replaced[id] = replacement{by, w.linked}
+	}
+	w.push(false, nil, by, id)
+	return by
+}
+
+// checkHeld: nothing is stopped for a version that could not start yet, unless that one was waited for long enough.
+func (w *world) checkHeld(a device.StopTask) {
+	w.t.Helper()
+	r, replaced := w.replaced[a.Alloc]
+	if !replaced || w.linked-r.at >= device.HoldMax || w.started[r.by] || w.prepared[r.by] {
+		return
+	}
+	by := w.desired[r.by]
+	if v, ok := w.dev.Alloc(r.by); by == nil || by.Stop || !ok || fleet.ClientTerminal(v.Status) {
+		return
+	}
+	w.t.Fatalf("%s is stopped after %s for %s, which is not ready; its module is here: %v", a.Alloc, w.linked-r.at, r.by, w.cache[w.modules[by.Job]])
+}
+
+// pass lets time go by.
+func (w *world) pass(d time.Duration) {
+	if w.linkUp {
+		w.linked += d
+	}
+	w.now = w.now.Add(d)
 }
 
 // answer carries out one pending action and tells the device.
@@ -308,6 +358,13 @@ func (w *world) answer(i int, fail bool) {
 		delete(w.ended, id)
 		delete(w.running, id)
 		w.happened(a.Instance, task.Destroyed{ID: id})
+	case device.PrepareTask:
+		in, ev := a.Start.Instance, device.TaskPrepared{Alloc: a.Start.Alloc, Task: a.Start.Instance.Task, Attempt: a.Start.Attempt}
+		w.prepared[in.Alloc] = true
+		if fail {
+			ev.Err = "no room to compile"
+		}
+		w.step(ev)
 	case device.FetchModule:
 		if fail {
 			w.step(device.ModuleFailed{Digest: a.Ref.Digest, Err: "the link is slow"})
@@ -461,7 +518,7 @@ func (w *world) settle() {
 			w.commit(true)
 		case !w.wakeAt.IsZero():
 			if w.wakeAt.After(w.now) {
-				w.now = w.wakeAt
+				w.pass(w.wakeAt.Sub(w.now))
 			}
 			w.wakeAt = time.Time{}
 			w.step(device.Timer{})

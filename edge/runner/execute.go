@@ -22,6 +22,8 @@ func (r *Runner) execute(ctx context.Context, actions []device.Action) []device.
 			r.opts.Modules.Pin(a.Digests)
 		case device.FetchModule:
 			r.spawn(func() { r.fetch(ctx, a) })
+		case device.PrepareTask:
+			r.spawn(func() { r.prepare(ctx, a.Start) })
 		case device.StartTask:
 			r.queue(a.Instance, func() { r.start(ctx, a) })
 		case device.RecoverTask:

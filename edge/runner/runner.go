@@ -19,6 +19,7 @@ import (
 const (
 	InboxMax        = 1024             // events that wait for the loop; their senders wait then
 	StartsMax       = 8                // driver starts at a time
+	PreparesMax     = 1                // preparations at a time: each may take a processor and half a gigabyte
 	FetchesMax      = 2                // module fetches at a time: more only share a slow link
 	RetryMin        = time.Second      // first pause after an error that is not an answer
 	RetryMax        = 30 * time.Second // longest
@@ -81,12 +82,13 @@ type Options struct {
 
 // Runner is the shell of one device.
 type Runner struct {
-	opts    Options
-	inbox   chan message
-	ended   chan struct{} // closed when the loop has ended
-	wg      sync.WaitGroup
-	starts  chan struct{} // slots
-	fetches chan struct{}
+	opts     Options
+	inbox    chan message
+	ended    chan struct{} // closed when the loop has ended
+	wg       sync.WaitGroup
+	starts   chan struct{} // slots
+	prepares chan struct{}
+	fetches  chan struct{}
 
 	// Owned by the loop.
 	core     *device.Device
@@ -125,7 +127,7 @@ func New(opts Options) *Runner {
 	}
 	return &Runner{
 		opts: opts, inbox: make(chan message, InboxMax), ended: make(chan struct{}),
-		starts: make(chan struct{}, StartsMax), fetches: make(chan struct{}, FetchesMax),
+		starts: make(chan struct{}, StartsMax), prepares: make(chan struct{}, PreparesMax), fetches: make(chan struct{}, FetchesMax),
 		core: device.New(opts.Device), tail: map[taskKey]chan struct{}{}, live: map[taskKey]liveTask{}, gone: make(chan struct{}, 1),
 	}
 }

@@ -33,14 +33,9 @@ func (r *Runner) start(ctx context.Context, a device.StartTask) {
 		r.report(ctx, a.Instance, task.SetupFailed{Err: err.Error()})
 		return
 	}
-	for _, digest := range a.Modules {
-		path, ok := r.opts.Modules.Path(digest)
-		if !ok {
-			r.post(ctx, device.ModuleLost{Digest: digest})
-			r.report(ctx, a.Instance, task.StartFailed{Err: "module " + digest + " is not in the cache any more", Recoverable: true})
-			return
-		}
-		dt.Artifacts[digest] = path
+	if err := r.place(ctx, a, dt); err != nil {
+		r.report(ctx, a.Instance, task.StartFailed{Err: err.Error(), Recoverable: true})
+		return
 	}
 	if err := r.makeDirs(dt); err != nil {
 		r.report(ctx, a.Instance, task.StartFailed{Err: err.Error(), Recoverable: true})

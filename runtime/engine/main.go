@@ -27,6 +27,8 @@ func Main(specR io.Reader, reportW io.Writer) int {
 	var rep Report
 	if err != nil {
 		rep = Report{Error: err.Error(), ExitCode: ExitNotStarted}
+	} else if spec.CompileOnly {
+		rep = ahead(context.Background(), spec)
 	} else {
 		rep = prepared.Run(context.Background(), spec, os.Stdin, os.Stdout, os.Stderr)
 	}

@@ -42,6 +42,7 @@ type Spec struct {
 	CacheDir       string   // compile cache, shared by guests, mode 0700; "" for none
 	MemoryMaxBytes uint64   // limit of linear memory, rounded down to 64 KiB; 0 for the format's own 4 GiB
 	Interpreter    bool     // interpret even where a compiler exists
+	CompileOnly    bool     `json:",omitempty"` // fill the compile cache and run nothing; see CompileAhead
 }
 
 // Mount shows one folder of the host to the guest.

@@ -192,6 +192,8 @@ func (m *machine) act(a device.Action) {
 		})
 	case device.FetchModule:
 		m.fetch(a)
+	case device.PrepareTask:
+		m.prepare(a.Start.Instance)
 	case device.StartTask, device.RecoverTask, device.StopTask, device.DestroyTask:
 		m.queue(a)
 	case device.PinModules, device.RemoveAllocDir:
@@ -277,6 +279,17 @@ func (m *machine) fetch(a device.FetchModule) {
 			m.cache[digest] = true
 			m.step(device.ModuleReady{Digest: digest})
 		}
+	})
+}
+
+// prepare compiles, or finds no room for it.
+func (m *machine) prepare(in device.Instance) {
+	m.later(m.s.between(20*time.Millisecond, 5*time.Second), "prepared", func() {
+		ev := device.TaskPrepared{Alloc: in.Alloc, Task: in.Task, Attempt: in.Attempt}
+		if m.s.trouble(100) {
+			ev.Err = "no room to compile"
+		}
+		m.step(ev)
 	})
 }
 
