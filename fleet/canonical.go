@@ -55,6 +55,7 @@ func canonicalGroup(g *TaskGroup, jobType string) {
 		g.ReschedulePolicy = &ReschedulePolicy{}
 	}
 	canonicalReschedule(g.ReschedulePolicy, jobType)
+	canonicalDisconnect(g.Disconnect)
 	for i := range g.Tasks {
 		canonicalTask(&g.Tasks[i], g)
 	}

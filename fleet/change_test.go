@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -12,7 +13,7 @@ func sampleJob() *Job {
 	j := &Job{ID: "shop", TaskGroups: []TaskGroup{
 		{Name: "web", Tasks: []Task{
 			{Name: "server", Driver: "wasm", Config: json.RawMessage(`{"module": "sha256:00", "args": ["a"]}`), Env: map[string]string{"A": "1"}},
-		}},
+		}, Disconnect: &Disconnect{LostAfter: Ptr(Duration(time.Hour)), StopOnClientAfter: Ptr(Duration(time.Minute))}},
 		{Name: "db", Tasks: []Task{{Name: "store", Driver: "raw_exec"}}},
 	}}
 	Canonicalize(j)

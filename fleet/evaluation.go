@@ -19,6 +19,8 @@ const (
 	TriggerQueued        = "queued-allocs" // a blocked evaluation
 	TriggerMaxPlans      = "max-plan-attempts"
 	TriggerAllocStop     = "alloc-stop"
+	TriggerReconnect     = "reconnect"              // an allocation that was away is back
+	TriggerDisconnect    = "max-disconnect-timeout" // a device was away for longer than a group lets it
 )
 
 // Evaluation is a reason to schedule a job, as the API shows it.

@@ -10,6 +10,7 @@ type TaskGroup struct {
 	Tasks            []Task            `hcl:"task,block" change:"none"` // compared task by task
 	RestartPolicy    *RestartPolicy    `hcl:"restart,block" change:"inplace"`
 	ReschedulePolicy *ReschedulePolicy `hcl:"reschedule,block" change:"inplace"`
+	Disconnect       *Disconnect       `json:",omitempty" hcl:"disconnect,block" change:"inplace"`
 	Meta             map[string]string `hcl:"meta,map" change:"restart"`
 
 	GroupUncarried `change:"inplace"`
@@ -49,7 +50,6 @@ type GroupUncarried struct {
 	Migrate                   json.RawMessage `json:",omitempty" hcl:"migrate,json"`
 	EphemeralDisk             json.RawMessage `json:",omitempty" hcl:"ephemeral_disk,json"`
 	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
-	Disconnect                json.RawMessage `json:",omitempty" hcl:"disconnect,json"`
 	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`
 	ShutdownDelay             json.RawMessage `json:",omitempty" hcl:"shutdown_delay,json"`
 	StopAfterClientDisconnect json.RawMessage `json:",omitempty" hcl:"stop_after_client_disconnect,json"`

@@ -142,6 +142,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	c.meta(path+".Meta", g.Meta)
 	c.restart(path+".RestartPolicy", g.RestartPolicy)
 	c.reschedule(path+".ReschedulePolicy", g.ReschedulePolicy)
+	c.disconnect(path+".Disconnect", g)
 	c.checkUncarried("Group", path, &g.GroupUncarried)
 	if len(g.Tasks) == 0 {
 		c.refuse(path+".Tasks", fmt.Sprintf("group %q has no task", g.Name), "add task \"NAME\" { driver = … }")

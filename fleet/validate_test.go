@@ -34,6 +34,11 @@ func TestValidateMessages(t *testing.T) {
 		want string
 	}{
 		{func(j *Job) { j.ID, j.Name = "", "" }, "ID: the name is empty"},
+		{group(func(g *TaskGroup) { g.Disconnect.Reconcile = Ptr("newest") }),
+			g + `.Disconnect.Reconcile: unknown word "newest"; use best_score, longest_running, keep_original or keep_replacement`},
+		{group(func(g *TaskGroup) { g.Disconnect.StopOnClientAfter = Ptr(Duration(time.Second)) }),
+			g + ".Disconnect.StopOnClientAfter: 1s is shorter than many a pause of a link; use at least 10s, or leave it out"},
+		{group(func(g *TaskGroup) { g.Disconnect.LostAfter = Ptr(Duration(-1)) }), g + ".Disconnect.LostAfter: -1ns is out of range"},
 		{func(j *Job) { j.ID = "a b" }, `ID: "a b" contains a space; use dashes`},
 		{func(j *Job) { j.ID = "a/b" }, `ID: "a/b" contains a slash or a control character; use letters, digits, dots and dashes`},
 		{func(j *Job) { j.ID = ".." }, `ID: ".." contains a slash`},
@@ -110,6 +115,20 @@ func TestValidateSecretsWarn(t *testing.T) {
 	ps := Validate(j, nil)
 	if ps.Err() != nil || len(ps.Warnings()) != 1 || !strings.HasPrefix(ps.Warnings()[0], "TaskGroups[0].Tasks[0].Env.DB_PASSWORD: DB_PASSWORD looks like a secret") {
 		t.Errorf("%v", ps)
+	}
+}
+
+func TestValidateDisconnectWarns(t *testing.T) {
+	for want, edit := range map[string]func(*Disconnect){
+		"a device stops its work 2h0m0s after it lost contact": func(d *Disconnect) { d.StopOnClientAfter = Ptr(Duration(2 * time.Hour)) },
+		"it has no meaning with replace = false":               func(d *Disconnect) { d.Replace = Ptr(false) },
+	} {
+		j := sampleJob()
+		edit(j.TaskGroups[0].Disconnect)
+		ps := Validate(j, nil)
+		if ps.Err() != nil || len(ps.Warnings()) != 1 || !strings.Contains(ps.Warnings()[0], want) {
+			t.Errorf("%v", ps)
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func allocStatus(t *rapid.T) AllocStatus {
 
 func desiredAlloc(t *rapid.T) DesiredAlloc {
 	return DesiredAlloc{
-		ID: uuid(t), Job: jobKey(t), Group: text(t), Index: uint32(rapid.IntRange(0, 1<<31).Draw(t, "index")),
+		ID: uuid(t), Job: jobKey(t), Group: text(t), Index: rapid.Uint32Range(0, 1<<31).Draw(t, "index"),
 		Stop: yes(t), StopReason: text(t), CreateTime: signed(t),
 	}
 }
@@ -118,7 +118,7 @@ func draw(t *rapid.T, m Message) {
 		*m = StatusBatch{number(t), yes(t), list(t, allocStatus), yes(t), nil}
 		if m.TellsOrphans {
 			m.Orphans = list(t, func(t *rapid.T) Orphan {
-				return Orphan{uuid(t), jobKey(t), text(t), uint32(rapid.IntRange(0, 1<<31).Draw(t, "index")), rapid.SampledFrom(clientStatuses).Draw(t, "status"), signed(t)}
+				return Orphan{uuid(t), jobKey(t), text(t), rapid.Uint32Range(0, 1<<31).Draw(t, "index"), rapid.SampledFrom(clientStatuses).Draw(t, "status"), signed(t)}
 			})
 		}
 	case *StatusAck:

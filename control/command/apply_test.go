@@ -138,7 +138,8 @@ func TestStatusRules(t *testing.T) {
 		{kind: "batch", before: "complete", report: "failed", after: "complete", releases: true},
 		{kind: "service", before: "lost", report: "running", stopped: true, after: "lost", releases: true},
 		{kind: "service", before: "lost", report: "complete", stopped: true, after: "complete", releases: true},
-		{kind: "service", before: "lost", report: "running", after: "running"},
+		{kind: "service", before: "unknown", report: "running", after: "running", evals: 1},
+		{kind: "service", before: "unknown", report: "failed", after: "failed", evals: 1, releases: true},
 		{kind: "service", before: "running", report: "lost", after: "running"},
 		{kind: "service", before: "running", report: "unknown", after: "running"},
 	} {
@@ -149,8 +150,13 @@ func TestStatusRules(t *testing.T) {
 			w.place("j", node, 200)
 			switch c.before {
 			case keep:
-			case "lost": // concluded by a plan; with desired run only a follow-up can say so
-				do[Planned](w, Plan{Stops: []Stop{{Alloc: uid(200), Lost: true, Followup: uid(5)}}})
+			case "lost", "unknown": // concluded by a plan
+				do[LinksChanged](w, NodeLinks{Changes: []LinkChange{{uid(100), fleet.LinkLost, "silent"}}})
+				s := Stop{Alloc: uid(200), Lost: true}
+				if c.before == "lost" {
+					s.Desired = state.DesiredStop
+				}
+				do[Planned](w, Plan{Stops: []Stop{s}})
 			default:
 				w.report(100, 200, c.before)
 			}

@@ -111,8 +111,8 @@ func (p *planner) checkStops() error {
 		if _, err := p.alloc(s.Alloc); err != nil {
 			return err
 		}
-		if s.Desired == state.DesiredRun && s.Followup.IsZero() {
-			return fmt.Errorf("%w: allocation %s: a stop without a desired state and without a follow-up", ErrInvalid, s.Alloc)
+		if s.Desired == state.DesiredRun && s.Followup.IsZero() && !s.Lost {
+			return fmt.Errorf("%w: allocation %s: a stop without a desired state, without a follow-up, and not of a lost one", ErrInvalid, s.Alloc)
 		}
 	}
 	return nil
@@ -222,8 +222,13 @@ func (p *planner) stop() {
 			d.Followup = s.Followup
 			c.Detail, c.ModifyTime = &d, p.At
 		}
-		if s.Lost && !a.Observed.Terminal() {
+		switch n := p.x.Node(a.Node); {
+		case !s.Lost || a.Observed.Terminal():
+		case s.Desired != state.DesiredRun:
 			c.Observed, c.ModifyTime = state.ObservedLost, p.At
+		case n == nil || n.Away():
+			c.Observed, c.ModifyTime = state.ObservedUnknown, p.At
+		default: // it is back, and has said how it is or will
 		}
 		p.x.UpdateAlloc(a, c, p.index)
 	}

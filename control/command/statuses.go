@@ -28,7 +28,7 @@ func applyStatuses(x *state.Txn, index uint64, c Statuses) (StatusesApplied, err
 			s := &c.Nodes[i].Allocs[k]
 			a := x.AllocByID(s.ID)
 			observed, err := state.ParseObserved(s.Status)
-			if err != nil || observed == state.ObservedLost || a == nil || a.Node != n.Key {
+			if err != nil || observed == state.ObservedLost || observed == state.ObservedUnknown || a == nil || a.Node != n.Key {
 				out.Dropped++
 				continue
 			}
@@ -51,10 +51,26 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 		return false
 	}
 	m.x.UpdateAlloc(a, c, m.index)
-	if c.Desired == state.DesiredRun && c.Observed != a.Observed && wantsReplacement(&c) {
+	switch {
+	case c.Observed == a.Observed:
+	case c.Desired == state.DesiredRun && wantsReplacement(&c):
 		m.evaluate(c.Version.Job, fleet.TriggerAllocFailure, node)
+	case c.Desired == state.DesiredRun && a.Observed == state.ObservedUnknown:
+		m.evaluate(c.Version.Job, fleet.TriggerReconnect, node)
+	case c.Desired != state.DesiredRun && c.Observed.Terminal() && m.awaited(&c):
+		m.evaluate(c.Version.Job, fleet.TriggerAllocStop, node)
 	}
 	return true
+}
+
+// awaited reports whether a successor waits for the allocation's end.
+func (m *minter) awaited(a *state.Alloc) bool {
+	j := m.x.Job(a.Version.Job)
+	if j == nil || j.Stop {
+		return false
+	}
+	g := j.Current().GroupIndex(a.GroupName())
+	return g >= 0 && !j.Current().Spec.TaskGroups[g].Replaced()
 }
 
 // accepts says whether a report may follow what is known. An end stands: a late

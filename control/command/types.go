@@ -135,7 +135,7 @@ type Replaced struct {
 type Stop struct {
 	Alloc    fleet.UUID
 	Desired  state.Desired // DesiredStop or DesiredEvict
-	Lost     bool          // its node is lost: it counts as lost from now on
+	Lost     bool          // its node is lost: it counts as lost from now on, or, with DesiredRun, as unknown: it may come back
 	Reason   string
 	Followup fleet.UUID // not stopped but marked: a delayed evaluation will replace it (Desired is DesiredRun)
 }

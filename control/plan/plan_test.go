@@ -183,7 +183,21 @@ func TestStopsGoWithTheirReplacements(t *testing.T) {
 	}
 
 	moved.Stops[0].Lost = true
-	if v := Verify(w.store.View(), nil, moved); len(v.Accepted.Stops) != 1 || len(v.Accepted.Groups) != 1 {
+	if v := Verify(w.store.View(), nil, moved); len(v.Accepted.Stops)+len(v.Accepted.Groups) != 0 || !strings.Contains(v.Rejected[0].Reason, "is back") {
+		t.Fatalf("what is back is kept: %+v, rejected %+v", v.Accepted, v.Rejected)
+	}
+	moved.Groups = nil
+	if v := Verify(w.store.View(), nil, moved); v.Whole() || len(v.Accepted.Stops) != 0 {
+		t.Fatalf("what is back is kept, also when nothing would replace it: %+v", v.Accepted)
+	}
+	w.do(func(x *state.Txn) {
+		n := *x.Node(n1)
+		n.Link = fleet.LinkLost
+		x.PutNode(n, w.index)
+	})
+	w.place(moved, 1, n2)
+	moved.Groups[0].Prevs = []command.Replaced{{Alloc: old}}
+	if v := Verify(w.store.View(), nil, moved); len(v.Accepted.Stops) != 1 || len(v.Accepted.Groups) != 0 {
 		t.Fatalf("what is lost is given up in any case: %+v", v.Accepted)
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/command"
@@ -63,7 +64,7 @@ type check struct {
 // what plans in flight add to nodes (nil: nothing). The plan is not changed.
 func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan) Verdict {
 	c := &check{view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}}
-	why := c.whole()
+	why := cmp.Or(c.whole(), c.returned())
 	c.count()
 	for _, k := range c.order {
 		if t := c.nodes[k]; why != "" && t.placements > 0 {
@@ -72,7 +73,7 @@ func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *comma
 	}
 	c.judge()
 	v := c.verdict()
-	if why != "" && len(p.Updates) > 0 {
+	if why != "" && len(p.Updates)+len(c.dropped) > 0 {
 		v.Accepted.Updates = nil
 		if len(v.Rejected) == 0 {
 			v.Rejected = []Rejection{{Reason: why}}
@@ -114,6 +115,27 @@ func (c *check) whole() string {
 	return ""
 }
 
+// returned looks for what is to be given up though its device is back since the
+// plan was made. It is kept, and the plan made anew.
+func (c *check) returned() (why string) {
+	j := c.view.JobByID(c.plan.Namespace, c.plan.Job)
+	if j == nil || j.Stop {
+		return "" // it goes in any case
+	}
+	for i := range c.plan.Stops {
+		s := &c.plan.Stops[i]
+		a := c.view.AllocByID(s.Alloc)
+		if !s.Lost || a == nil || !a.Holds() {
+			continue
+		}
+		if n := c.view.Node(a.Node); n != nil && !n.Away() {
+			c.dropped[s.Alloc] = true
+			why = fmt.Sprintf("node %s is back, and what it runs need not be replaced", n.Spec.Name)
+		}
+	}
+	return why
+}
+
 func (c *check) tally(k state.NodeKey) *tally {
 	t := c.nodes[k]
 	if t == nil {
@@ -140,7 +162,7 @@ func (c *check) count() {
 	}
 	seen := make(map[fleet.UUID]bool, len(c.plan.Stops))
 	for i := range c.plan.Stops {
-		if s := &c.plan.Stops[i]; !seen[s.Alloc] {
+		if s := &c.plan.Stops[i]; !seen[s.Alloc] && !c.dropped[s.Alloc] {
 			seen[s.Alloc] = true
 			c.free(s, plus)
 		}
@@ -150,7 +172,7 @@ func (c *check) count() {
 // free adds what a stop frees to its node, or takes it back.
 func (c *check) free(s *command.Stop, add func(a, b state.Usage) state.Usage) {
 	a := c.view.AllocByID(s.Alloc)
-	if a == nil || !a.Holds() || s.Desired == state.DesiredRun && !s.Lost {
+	if a == nil || !a.Holds() || s.Desired == state.DesiredRun {
 		return
 	}
 	ask := a.Ask()

@@ -26,20 +26,24 @@ func (a *attempt) delay(g *reconcile.Group) {
 			continue
 		}
 		a.plan.Stops = append(a.plan.Stops, command.Stop{
-			Alloc: d.Alloc.ID, Desired: state.DesiredRun, Followup: a.followup(d.At),
-			Reason: "it failed and will be placed again at " + d.At.UTC().Format(time.RFC3339),
+			Alloc: d.Alloc.ID, Desired: state.DesiredRun, Followup: a.followup(d),
+			Reason: d.Reason,
 		})
 	}
 }
 
-func (a *attempt) followup(at time.Time) fleet.UUID {
-	due := at.Add(followupStep - 1).Truncate(followupStep).UnixNano()
+func (a *attempt) followup(d reconcile.Delayed) fleet.UUID {
+	due := d.At.Add(followupStep - 1).Truncate(followupStep).UnixNano()
 	for i := range a.follow {
 		if a.follow[i].WaitUntil == due {
 			return a.follow[i].ID
 		}
 	}
-	e := a.newEval(fleet.TriggerReschedule, fleet.EvalPending)
+	trigger := fleet.TriggerReschedule
+	if d.Away {
+		trigger = fleet.TriggerDisconnect
+	}
+	e := a.newEval(trigger, fleet.EvalPending)
 	e.WaitUntil = due
 	a.follow = append(a.follow, e)
 	return e.ID

@@ -100,6 +100,14 @@ func (a *attempt) reconcileInput(rules reconcile.Rules) reconcile.Input {
 			}
 			return n.Spec.Name, n.Link == fleet.LinkLost
 		},
+		AwaySince: func(k state.NodeKey) time.Time {
+			n := v.Node(k)
+			if n == nil || n.AwaySince == 0 {
+				return time.Time{}
+			}
+			return time.Unix(0, n.AwaySince)
+		},
+		Score: a.score,
 		Waiting: func(id fleet.UUID) bool {
 			e := v.Eval(id)
 			return e != nil && !e.Ended() && id != a.in.Eval.ID
@@ -158,9 +166,24 @@ func (a *attempt) broken() func(int, state.NodeKey) (string, bool) {
 	}
 }
 
+// score is how full a node is that has one of the group already: what placing it
+// there would have been worth.
+func (a *attempt) score(group int, k state.NodeKey) int64 {
+	n := a.in.View.Node(k)
+	if n == nil {
+		return 0
+	}
+	ask, used, whole := a.cur.Asks[group], a.in.View.Usage(k), n.Spec.Capacity()
+	node := rank.Node{Key: k, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - used.CPU + ask.CPU, MemoryMB: whole.MemoryMB - used.MemoryMB + ask.MemoryMB}}
+	return rank.New(rank.Request{Ask: ask}, nil, nil).Fit(&node)
+}
+
 func (a *attempt) run(r reconcile.Result) {
 	for _, s := range r.Stops {
 		a.stop(s.Alloc, s.Lost, s.Reason)
+	}
+	for _, s := range r.Unknown {
+		a.plan.Stops = append(a.plan.Stops, command.Stop{Alloc: s.Alloc.ID, Desired: state.DesiredRun, Lost: true, Reason: s.Reason})
 	}
 	placing := false
 	for i := range r.Groups {

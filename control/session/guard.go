@@ -193,7 +193,7 @@ func (k *session) own(node fleet.UUID, allocs []wire.AllocStatus) []wire.AllocSt
 		switch {
 		case a != nil && (row == nil || a.Node != row.Key):
 			k.refused(RefusedStatus, fmt.Errorf("node %s tells the status of allocation %s, which is another node's", node, s.ID))
-		case err != nil || observed == state.ObservedLost:
+		case err != nil || observed == state.ObservedLost || observed == state.ObservedUnknown:
 			k.refused(RefusedStatus, fmt.Errorf("node %s says that allocation %s is %q, which no device may say", node, s.ID, s.Status))
 		default:
 			return false

@@ -18,9 +18,9 @@ func (v *View) Allocation(a *Alloc) *fleet.Allocation {
 		out.NodeID, out.NodeName = fleet.NodeID(n.ID.String()), n.Spec.Name
 		// A device that cannot be reached may have gone on or not: say so
 		// instead of repeating what it last told.
-		if n.Link == fleet.LinkUnreachable && a.Observed == ObservedRunning && a.Desired == DesiredRun {
+		if n.Away() && (a.Observed == ObservedRunning || a.Observed == ObservedUnknown) && a.Desired == DesiredRun {
 			out.ClientStatus = fleet.ClientUnknown
-			out.ClientDescription = "the device is unreachable; it was running when last heard of"
+			out.ClientDescription = "the device is " + string(n.Link) + "; it was running when last heard of"
 		}
 	}
 	if d := a.Detail; d != nil {
@@ -139,7 +139,7 @@ func (v *View) count(s *GroupSummary, a *Alloc) {
 			s.Starting++
 		}
 	case ObservedRunning:
-		if n := v.Node(a.Node); n != nil && n.Link == fleet.LinkUnreachable {
+		if n := v.Node(a.Node); n != nil && n.Away() {
 			s.Unknown++
 		} else {
 			s.Running++
@@ -150,5 +150,7 @@ func (v *View) count(s *GroupSummary, a *Alloc) {
 		s.Failed++
 	case ObservedLost:
 		s.Lost++
+	case ObservedUnknown:
+		s.Unknown++
 	}
 }

@@ -112,6 +112,9 @@ type Orphan struct {
 	Changed    uint64 // index at which StopReason was set
 }
 
+// Away reports whether the node has no link.
+func (n *Node) Away() bool { return n.Link == fleet.LinkUnreachable || n.Link == fleet.LinkLost }
+
 // TellsNew reports whether a device's list of orphans differs from what is stored.
 func (n *Node) TellsNew(list []wire.Orphan) bool {
 	return !slices.EqualFunc(n.Orphans, list, func(a Orphan, b wire.Orphan) bool { return a.Orphan == b })

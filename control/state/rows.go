@@ -164,9 +164,10 @@ const (
 	ObservedComplete Observed = 2
 	ObservedFailed   Observed = 3
 	ObservedLost     Observed = 4
+	ObservedUnknown  Observed = 5 // its device is away and it was replaced; it may come back
 )
 
-var observedWords = [...]string{fleet.ClientPending, fleet.ClientRunning, fleet.ClientComplete, fleet.ClientFailed, fleet.ClientLost}
+var observedWords = [...]string{fleet.ClientPending, fleet.ClientRunning, fleet.ClientComplete, fleet.ClientFailed, fleet.ClientLost, fleet.ClientUnknown}
 
 // String is the API's word.
 func (o Observed) String() string {
@@ -177,7 +178,7 @@ func (o Observed) String() string {
 }
 
 // Terminal reports whether the state is final.
-func (o Observed) Terminal() bool { return o >= ObservedComplete }
+func (o Observed) Terminal() bool { return o >= ObservedComplete && o != ObservedUnknown }
 
 // ParseObserved reads the API's word.
 func ParseObserved(s string) (Observed, error) {

@@ -64,6 +64,7 @@ type Device struct {
 	tombs   []fleet.UUID // ended, without files, oldest first
 	timers  timers
 	status  telling
+	offline offline
 
 	// To be written.
 	dirty      []fleet.UUID
@@ -120,6 +121,7 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 	}
 	d.runTimers()
 	d.settleHolds()
+	d.watchContact()
 	d.reap()
 	d.tell()
 	return d.finish()
@@ -144,6 +146,7 @@ func (d *Device) boot(ev Boot) {
 	for _, digest := range ev.Modules {
 		d.modules[digest] = &module{ready: true, found: true}
 	}
+	d.bootContact()
 	slices.SortFunc(ev.State.Allocs, func(a, b Record) int {
 		switch { // what is held first, so that nothing begins that has to wait for it
 		case a.Held != nil && b.Held == nil:
@@ -178,6 +181,9 @@ func (d *Device) restore(rec Record) {
 	if h := d.jobs[rec.Desired.Job]; h != nil {
 		if g := h.job.groups[rec.Desired.Group]; g != nil {
 			specs = g.specs
+			if reason := d.overdue(g.spec.StopAfter()); reason != "" && rec.EndedAt == 0 && !rec.Desired.Stop {
+				rec.Desired.Stop, rec.Desired.StopReason = true, reason
+			}
 		}
 	}
 	a, cmds := alloc.Restore(rec.Record, specs, d.cfg.Seed, nil, d.now)

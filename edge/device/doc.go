@@ -5,8 +5,9 @@
 // ships. The runner holds no order and no decision: it executes actions, in their order, and reports what came of them.
 //
 // Invariants:
-//   - Keep what runs. A task is stopped for two reasons only: its region said so, by name, or a sibling failed. An empty,
-//     restored, older or foreign server stops nothing; what a server does not know is an orphan, which runs on and is reported.
+//   - Keep what runs. A task is stopped for three reasons only: its region said so, by name, a sibling failed, or its group may
+//     not be without contact for so long (offline.go). An empty, restored, older or foreign server stops nothing; what a server
+//     does not know is an orphan, which runs on and is reported.
 //   - A link's coming or going restarts nothing, and no server is needed to start what is on disk.
 //   - Persist is a barrier: what comes after it in a list of actions (the acknowledgement of a desired state, a start, the
 //     destruction of an ended attempt) may only happen once it is on disk.

@@ -35,6 +35,8 @@ type Facts struct {
 	// Traffic is the account of the links, which the agent puts here when other facts are written: it is not worth a write of its
 	// own, and the core does not look at it.
 	Traffic []byte `json:",omitempty"`
+	// Contact is when a server was last heard of, by this device's clock, Unix nanoseconds; 0: never, or nobody needs to know.
+	Contact int64 `json:",omitempty"`
 }
 
 // Record is one allocation on disk.

@@ -110,6 +110,7 @@ func (d *Device) use(e *entry, key wire.JobKey) error {
 	h.users++
 	d.release(e)
 	e.key, e.job, e.group = key, h.job, g
+	d.offline.minds = d.offline.minds || g.spec.StopAfter() > 0
 	return nil
 }
 

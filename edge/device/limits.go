@@ -15,6 +15,10 @@ const (
 	PersistWindow = time.Second
 	// ClockWriteEvery is how much the highest time seen must have grown to be worth a write of its own.
 	ClockWriteEvery = 24 * time.Hour
+	// ContactWriteParts is into how many parts the shortest stop_on_client_after of a device is cut: so often it writes that it
+	// is linked, at most every ContactWriteMin.
+	ContactWriteParts = 4
+	ContactWriteMin   = time.Minute
 	// FetchRetryMin and FetchRetryMax bound the doubling pause between tries to fetch a module.
 	FetchRetryMin = time.Second
 	FetchRetryMax = time.Minute

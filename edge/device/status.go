@@ -46,6 +46,7 @@ func (d *Device) goUp(w *wire.Welcome) {
 		d.unsaved = true
 	}
 	d.linkUp = true
+	d.heard()
 	d.status.full, d.status.orphans, d.status.sent = true, true, nil
 	d.fetchAll()
 	d.countHolds()
@@ -53,6 +54,9 @@ func (d *Device) goUp(w *wire.Welcome) {
 
 // goDown takes back what was under way. The next link begins with everything, so nothing is lost.
 func (d *Device) goDown() {
+	if d.linkUp {
+		d.heard()
+	}
 	d.linkUp = false
 	d.pauseHolds()
 	d.status.sent = nil

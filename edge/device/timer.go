@@ -16,6 +16,7 @@ const (
 	wakeStatus
 	wakePersist
 	wakeHold
+	wakeContact
 )
 
 // timer is a time at which to look again. Timers are not cancelled: whoever is woken looks whether there is something to do.
@@ -86,7 +87,7 @@ func (d *Device) runTimers() {
 			}
 		case wakeModule:
 			d.retryFetch(t.digest)
-		case wakeStatus, wakePersist, wakeHold: // tell, persist and settleHolds look at the time themselves
+		case wakeStatus, wakePersist, wakeHold, wakeContact: // tell, persist, settleHolds and watchContact look at the time themselves
 		}
 	}
 }

@@ -22,6 +22,7 @@ const (
 	BugStalePlan        Bug = "accept plans of deliveries that were taken back"
 	BugAckBeforePersist Bug = "acknowledge a desired state that is not on disk"
 	BugBrakeIgnored     Bug = "replace whatever is gone, however much it is"
+	BugStopBoth         Bug = "stop both of an allocation that is back and its replacement"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -29,7 +30,7 @@ const (
 var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
-	BugForgetEpoch, BugBrakeIgnored,
+	BugForgetEpoch, BugBrakeIgnored, BugStopBoth,
 }
 
 // planted is the part that the device's own hook carries.

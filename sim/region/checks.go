@@ -133,14 +133,15 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 			c.s.object("entry %d stops %s (%s), which is %s and wanted: %s", index, row.Name(), short(row.ID), row.Observed, st.Reason)
 		}
 	}
+	c.reunited(before, after, p, index)
 	j := after.JobByID(p.Namespace, p.Job)
 	if j == nil {
 		return
 	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
-		if !a.Holds() {
-			continue
+		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil {
+			continue // of a pair whose device was away, the replacement has the name
 		}
 		if other := names[a.Name()]; other != nil {
 			c.s.object("entry %d gives the name %s to %s and %s", index, a.Name(), short(other.ID), short(a.ID))
@@ -155,6 +156,9 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 	if j == nil || j.Key != row.Version.Job || j.Stop || j.Current() != row.Version {
 		return true
 	}
+	if original(v, row) != nil || !row.Next.IsZero() {
+		return true // of a pair one goes; see reunited
+	}
 	n := v.Node(row.Node)
 	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n)
 }
@@ -168,6 +172,39 @@ func onBattery(row *state.Alloc, n *state.Node) bool {
 		}
 	}
 	return false
+}
+
+// original is the allocation that a row replaced while its device was away, and
+// that is wanted still, or has done the work; nil: none.
+func original(v *state.View, row *state.Alloc) *state.Alloc {
+	for a := v.AllocByID(row.Prev); a != nil; a = v.AllocByID(a.Prev) {
+		if a.Desired == state.DesiredRun && a.Observed != state.ObservedFailed && a.Observed != state.ObservedLost {
+			return a
+		}
+	}
+	return nil
+}
+
+// reunited objects when a plan stops an allocation and what replaced it, though
+// its job is what it was.
+func (c *checks) reunited(before, after *state.View, p *command.Plan, index uint64) {
+	j := before.JobByID(p.Namespace, p.Job)
+	if j == nil || j.Stop {
+		return
+	}
+	for i := range p.Stops {
+		row := before.AllocByID(p.Stops[i].Alloc)
+		if row == nil || !row.Holds() || row.Version != j.Current() || p.Stops[i].Desired == state.DesiredRun {
+			continue
+		}
+		o := original(before, row)
+		if o == nil || o.Observed != state.ObservedRunning || o.Version != j.Current() || after.AllocByID(o.ID).Holds() {
+			continue
+		}
+		if int(row.Index) < *row.GroupSpec().Count {
+			c.s.object("entry %d stops %s and its original %s, and nobody wanted that", index, short(row.ID), short(o.ID))
+		}
+	}
 }
 
 // asked looks at what a device's core wants done with a task.
@@ -206,6 +243,9 @@ func (c *checks) mayEnd(m *machine, id string, in device.Instance) {
 	if m.running[id] == nil || c.wantedStop(in.Alloc) {
 		return
 	}
+	if p := m.running[id]; p.group.StopAfter() > 0 && (m.link == nil || !m.link.welcomed) {
+		return // it may not run without contact for so long
+	}
 	v, _ := m.core.Alloc(in.Alloc)
 	if !slices.ContainsFunc(v.Tasks, func(t wire.TaskStatus) bool { return t.Failed }) {
 		c.s.object("device %d ends %s, and nobody wanted that", m.n, id)
@@ -226,9 +266,31 @@ func (c *checks) starts(m *machine, a device.StartTask) {
 			c.s.object("device %d starts %s while %s runs", m.n, instanceID(a.Instance), id)
 		}
 	}
+	c.alone(m, a)
 	row := c.s.server.store.View().AllocByID(a.Alloc)
 	if row != nil && (row.Observed == state.ObservedComplete || row.Observed == state.ObservedFailed) {
 		c.s.object("device %d starts %s, which the region knows to be %s", m.n, instanceID(a.Instance), row.Observed)
+	}
+}
+
+// alone objects when a task of a group without replacements begins while another
+// allocation of its name runs anywhere. A region that was taken back has forgotten
+// what it placed, and a purged job is another job.
+func (c *checks) alone(m *machine, a device.StartTask) {
+	if a.Group.Replaced() || c.s.restored {
+		return
+	}
+	row := c.s.server.store.View().AllocByID(a.Alloc)
+	for _, other := range c.s.devices {
+		for _, id := range slices.Sorted(maps.Keys(other.running)) {
+			p := other.running[id]
+			if p.in.Alloc == a.Alloc || p.in.Task != a.Instance.Task || p.name != a.Name || p.group.Replaced() {
+				continue
+			}
+			if o := c.s.server.store.View().AllocByID(p.in.Alloc); o != nil && row != nil && o.Version.Job == row.Version.Job {
+				c.s.object("device %d starts %s of %s, and %s of it runs on device %d", m.n, instanceID(a.Instance), a.Name, id, other.n)
+			}
+		}
 	}
 }
 

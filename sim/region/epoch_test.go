@@ -31,6 +31,9 @@ func (s *sim) services(n int) {
 	for i := range n {
 		j := s.users.newJob(i)
 		j.Type = fleet.JobTypeService
+		for g := range j.TaskGroups {
+			j.TaskGroups[g].Disconnect = nil // nothing may end it for want of contact
+		}
 		s.users.register(i, j)
 		s.runFor(2 * time.Second)
 	}

@@ -2,6 +2,7 @@ package region
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/broker"
@@ -211,8 +212,26 @@ func (l *leadership) schedule(d broker.Delivery, view *state.View, inFlight func
 			again.Snapshot = view.Index()
 			out.Plan = command.Plan{Eval: d.Eval.ID, Namespace: d.Eval.Namespace, Job: d.Eval.Job, At: l.s.now.UnixNano(), Evals: []state.Eval{again}}
 		}
+		if l.s.opts.Bug == BugStopBoth {
+			stopBoth(view, &out.Plan)
+		}
 		l.submit(d, &out.Plan)
 	})
+}
+
+// stopBoth adds to each loser of a pair the winner.
+func stopBoth(v *state.View, p *command.Plan) {
+	for _, s := range p.Stops {
+		row := v.AllocByID(s.Alloc)
+		if !strings.Contains(s.Reason, "reconcile =") {
+			continue
+		}
+		if o := original(v, row); o != nil {
+			p.Stops = append(p.Stops, command.Stop{Alloc: o.ID, Desired: state.DesiredStop, Reason: s.Reason})
+		} else if next := v.AllocByID(row.Next); next != nil {
+			p.Stops = append(p.Stops, command.Stop{Alloc: next.ID, Desired: state.DesiredStop, Reason: s.Reason})
+		}
+	}
 }
 
 func (l *leadership) submit(d broker.Delivery, p *command.Plan) {

@@ -55,6 +55,8 @@ type taskKey struct {
 type process struct {
 	in      device.Instance
 	job     *fleet.Job
+	group   *fleet.TaskGroup
+	name    string // of the allocation
 	modules []string
 }
 

@@ -113,7 +113,7 @@ func (c *checks) allocation(v *state.View, a *state.Alloc) {
 		c.s.object("at rest %s (%s) is wanted and its job is stopped or purged", a.Name(), short(a.ID))
 	}
 	if m.gone {
-		if a.Holds() {
+		if a.Holds() && a.Observed != state.ObservedUnknown && replaced(j, a) {
 			c.s.object("at rest %s (%s) is wanted on device %d, which was taken away", a.Name(), short(a.ID), m.n)
 		}
 		return
@@ -133,6 +133,12 @@ func (c *checks) allocation(v *state.View, a *state.Alloc) {
 	case known && dev.Status != a.Observed.String():
 		c.s.object("at rest %s (%s) is %s on device %d and the region has %s", a.Name(), short(a.ID), dev.Status, m.n, a.Observed)
 	}
+}
+
+// replaced says whether the job as it is replaces what is away.
+func replaced(j *state.Job, a *state.Alloc) bool {
+	g := j.Current().GroupIndex(a.GroupName())
+	return g < 0 || j.Current().Spec.TaskGroups[g].Replaced()
 }
 
 func (c *checks) machineOf(v *state.View, a *state.Alloc) *machine {

@@ -131,6 +131,9 @@ func (u *users) newJob(i int) *fleet.Job {
 		Delay: fleet.Ptr(fleet.Duration(5 * time.Second)), DelayFunction: fleet.Ptr(fleet.DelayExponential),
 		MaxDelay: fleet.Ptr(fleet.Duration(30 * time.Second)), Unlimited: fleet.Ptr(s.chance(500)),
 	}
+	if s.chance(400) {
+		g.Disconnect = u.disconnect()
+	}
 	for k := range 1 + s.rng.IntN(2) {
 		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))
 	}
@@ -149,6 +152,25 @@ func (u *users) newJob(i int) *fleet.Job {
 		j.TaskGroups = append(j.TaskGroups, second)
 	}
 	return j
+}
+
+// disconnect draws what a group says about devices that are away. The devices'
+// own limit is above what a restart of an agent takes.
+func (u *users) disconnect() *fleet.Disconnect {
+	s := u.s
+	d := &fleet.Disconnect{
+		Replace: fleet.Ptr(s.chance(700)),
+		Reconcile: fleet.Ptr([]string{
+			fleet.ReconcileBestScore, fleet.ReconcileLongestRunning, fleet.ReconcileKeepOriginal, fleet.ReconcileKeepReplacement,
+		}[s.rng.IntN(4)]),
+	}
+	if s.chance(500) {
+		d.LostAfter = fleet.Ptr(fleet.Duration(s.between(10*time.Second, 80*time.Second)))
+	}
+	if s.chance(300) {
+		d.StopOnClientAfter = fleet.Ptr(fleet.Duration(s.between(100*time.Second, 200*time.Second)))
+	}
+	return d
 }
 
 func (u *users) newTask(name string) fleet.Task {

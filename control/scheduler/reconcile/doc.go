@@ -11,7 +11,10 @@
 //
 //   - What runs and is wanted is never touched.
 //   - No two holders of a group have the same index.
-//   - A device that is late or unreachable keeps its work; only a lost one does not.
+//   - A device that is late or unreachable keeps its work; only a lost one does not,
+//     and what its group's disconnect block says (away.go).
+//   - In a group without replacements no two allocations of one name live, counting
+//     those that are stopped and whose end is not known.
 //   - A failed allocation stays as it is until a plan places its successor (which
 //     sets Next in its row). Stopping it in the same plan was rejected: when the
 //     placement is refused at the plan check, its reschedule history would go.

@@ -20,12 +20,14 @@ const (
 	roleDone
 	roleDelayed
 	roleSpent
+	roleAway   // its device is away, and it is not replaced yet
+	roleEnding // stopped, and its successor waits for its end
 )
 
 type holder struct {
 	alloc *state.Alloc
 	role  role
-	at    time.Time // roleDelayed
+	at    time.Time // roleDelayed, roleAway
 	why   string    // roleReplace: not because of a new version
 }
 
@@ -43,8 +45,12 @@ type sorter struct {
 	out     *Result
 	group   Group
 	holders []holder
-	vacant  map[uint32]vacancy
-	changes []change // few: one per old version
+	// originals are wanted and were replaced while their device was away.
+	originals []*state.Alloc
+	finished  []*state.Alloc              // have done their work
+	byID      map[fleet.UUID]*state.Alloc // made when a chain is followed
+	vacant    map[uint32]vacancy
+	changes   []change // few: one per old version
 }
 
 type change struct {
@@ -69,6 +75,8 @@ func (s *sorter) vacate(v vacancy) {
 
 func (s *sorter) add(a *state.Alloc) {
 	switch {
+	case a.Desired != state.DesiredRun && !a.Observed.Terminal() && !s.group.Spec.Replaced():
+		s.hold(a, roleEnding)
 	case a.Desired != state.DesiredRun:
 		// A lost one whose place was not found at once keeps its chain.
 		if a.Observed == state.ObservedLost {
@@ -78,7 +86,7 @@ func (s *sorter) add(a *state.Alloc) {
 		s.addLive(a)
 	case a.Observed == state.ObservedComplete:
 		if s.in.Rules.CompleteStays && s.kind(a) != fleet.ChangeRestart {
-			s.hold(a, roleDone)
+			s.finished = append(s.finished, a)
 		} else {
 			s.vacate(vacancy{prev: a})
 		}
@@ -91,15 +99,22 @@ func (s *sorter) add(a *state.Alloc) {
 
 func (s *sorter) addLive(a *state.Alloc) {
 	if name, lost := s.in.Lost(a.Node); lost {
-		s.out.Stops = append(s.out.Stops, Stop{Alloc: a, Lost: true, Reason: lostReason(name)})
-		s.group.Lost++
-		s.vacate(vacancy{prev: a})
+		s.addLost(a, name)
 		return
 	}
+	if !a.Next.IsZero() && s.group.Spec.Disconnect != nil {
+		s.originals = append(s.originals, a)
+		return
+	}
+	s.addWanted(a)
+}
+
+// addWanted holds the slot of an allocation that lives.
+func (s *sorter) addWanted(a *state.Alloc) {
 	switch s.kind(a) {
 	case fleet.ChangeNone:
 		if why, broken := s.broken(a); broken {
-			s.holders = append(s.holders, holder{alloc: a, role: roleReplace, why: why})
+			s.replace(a, why)
 		} else {
 			s.hold(a, roleKeep)
 		}
@@ -107,10 +122,20 @@ func (s *sorter) addLive(a *state.Alloc) {
 		if s.in.Stays(s.group.Index, a.Node) {
 			s.hold(a, roleInPlace)
 		} else {
-			s.hold(a, roleReplace)
+			s.replace(a, "")
 		}
 	default:
-		s.hold(a, roleReplace)
+		s.replace(a, "")
+	}
+}
+
+// replace gives an allocation's slot to a successor: at once, or, in a group
+// without replacements, when it has ended.
+func (s *sorter) replace(a *state.Alloc, why string) {
+	if s.group.Spec.Replaced() {
+		s.holders = append(s.holders, holder{alloc: a, role: roleReplace, why: why})
+	} else {
+		s.retire(a, why)
 	}
 }
 
@@ -162,7 +187,8 @@ func (s *sorter) kind(a *state.Alloc) fleet.Change {
 
 // settle drops holders that are too many and fills slots that nobody holds.
 func (s *sorter) settle() {
-	slices.SortStableFunc(s.holders, func(a, b holder) int { return cmp.Compare(a.alloc.Index, b.alloc.Index) })
+	s.reunite()
+	slices.SortStableFunc(s.holders, byIndex)
 	count := *s.group.Spec.Count
 	kept := s.holders[:0]
 	for _, h := range s.holders {
@@ -183,8 +209,8 @@ func (s *sorter) settle() {
 }
 
 func (s *sorter) drop(h holder, reason string) {
-	if h.role == roleDone {
-		return // it has ended by itself and takes nothing
+	if h.role == roleDone || h.role == roleEnding {
+		return // it has ended by itself and takes nothing, or is stopped already
 	}
 	s.out.Stops = append(s.out.Stops, Stop{Alloc: h.alloc, Reason: reason})
 	s.group.Surplus++
@@ -203,10 +229,16 @@ func (s *sorter) assign(h holder) {
 		g.Done++
 	case roleSpent:
 		g.Spent++
+	case roleAway:
+		g.Delayed = append(g.Delayed, s.away(h))
+	case roleEnding:
+		g.Ending++
 	case roleDelayed:
 		d := h.alloc.Detail
 		marked := d != nil && !d.Followup.IsZero() && s.in.Waiting(d.Followup)
-		g.Delayed = append(g.Delayed, Delayed{h.alloc, h.at, marked})
+		g.Delayed = append(g.Delayed, Delayed{
+			Alloc: h.alloc, At: h.at, Marked: marked, Reason: "it failed and will be placed again at " + h.at.UTC().Format(time.RFC3339),
+		})
 	}
 }
 

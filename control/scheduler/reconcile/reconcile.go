@@ -25,6 +25,11 @@ type Input struct {
 
 	// Lost reports whether a node and what ran on it is given up, and its name.
 	Lost func(state.NodeKey) (name string, lost bool)
+	// AwaySince is since when a node has no link; zero: it has one.
+	AwaySince func(state.NodeKey) time.Time
+	// Score is how good a place a node is for an allocation of the group that runs
+	// there; the greater, the better.
+	Score func(group int, node state.NodeKey) int64
 	// Waiting reports whether an evaluation is still to come.
 	Waiting func(fleet.UUID) bool
 	// Update says what a new version does to an allocation; asked once per pair
@@ -40,8 +45,10 @@ type Input struct {
 
 // Result is what to do.
 type Result struct {
-	Stops  []Stop  // of what no group wants, and of what is lost
-	Groups []Group // as in the current version; none if the job is stopped
+	Stops []Stop // of what no group wants, and of what is lost
+	// Unknown are given up for now and not stopped: they may come back.
+	Unknown []Stop
+	Groups  []Group // as in the current version; none if the job is stopped
 }
 
 // Group is what to do for one group.
@@ -56,6 +63,7 @@ type Group struct {
 	Delayed []Delayed
 	Spent   int // failed and not to be placed again
 	Done    int // completed
+	Ending  int // stopped, and their successors wait for the end
 }
 
 // Place is a slot to fill.
@@ -69,12 +77,14 @@ type Place struct {
 	Reason     string         // why Prev is moved; empty: by a new version
 }
 
-// Delayed is a failed allocation that will be placed again later.
+// Delayed is an allocation that failed, or is away, and will be placed again later.
 type Delayed struct {
 	Alloc *state.Alloc
 	At    time.Time
 	// Marked: an evaluation that will do it exists.
 	Marked bool
+	Reason string
+	Away   bool // it has not failed: its device is away
 }
 
 // Stop ends an allocation.
@@ -132,7 +142,7 @@ func (in *Input) end(out *Result, a *state.Alloc, reason string) {
 		return
 	}
 	s := Stop{Alloc: a, Reason: reason}
-	if name, lost := in.Lost(a.Node); lost && a.Holds() {
+	if name, lost := in.Lost(a.Node); lost && a.Holds() && a.GroupSpec().Replaced() {
 		s.Lost, s.Reason = true, lostReason(name)
 	}
 	out.Stops = append(out.Stops, s)

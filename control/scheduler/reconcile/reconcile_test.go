@@ -28,6 +28,13 @@ func input(j *state.Job, rows ...*state.Alloc) Input {
 		Waiting: func(fleet.UUID) bool { return false },
 		Update:  func(_, _ *fleet.TaskGroup, _, _ *fleet.Job) fleet.Change { return fleet.ChangeRestart },
 		Stays:   func(int, state.NodeKey) bool { return true },
+		AwaySince: func(k state.NodeKey) time.Time {
+			if k != 9 {
+				return time.Time{}
+			}
+			return now.Add(-time.Minute)
+		},
+		Score: func(_ int, k state.NodeKey) int64 { return int64(k) },
 	}
 }
 

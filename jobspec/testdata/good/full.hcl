@@ -60,6 +60,12 @@ job "shop" {
       delay    = "1m30s"
       mode     = "delay"
     }
+    disconnect {
+      lost_after           = "6h"
+      stop_on_client_after = "1h"
+      replace              = false
+      reconcile            = "keep_original"
+    }
     reschedule {
       attempts       = 2
       interval       = "24h"
