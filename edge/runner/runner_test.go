@@ -103,17 +103,19 @@ func (s *spy) count() int {
 
 // rig is a device without a network.
 type rig struct {
-	t      *testing.T
-	dir    string
-	disk   *disk
-	tasks  *fake.Store
-	spy    *spy
-	runner *runner.Runner
-	stop   context.CancelFunc
-	done   chan error
-	onExit bool
-	quota  int64 // of logs
-	now    func() time.Time
+	t        *testing.T
+	dir      string
+	disk     *disk
+	tasks    *fake.Store
+	spy      *spy
+	runner   *runner.Runner
+	stop     context.CancelFunc
+	done     chan error
+	onExit   bool
+	quota    int64              // of logs
+	wasm     driver.Driver      // nil: none
+	replaces *wire.DesiredAlloc // sent with what is wanted next
+	now      func() time.Time
 }
 
 func newRig(t *testing.T) *rig {
@@ -130,9 +132,13 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	drivers, modules := map[string]driver.Driver{"fake": r.spy}, runner.Modules(noModules{})
+	if r.wasm != nil {
+		drivers["wasm"], modules = r.wasm, allModules{}
+	}
 	r.runner = runner.New(runner.Options{
-		DataDir: r.dir, State: r.disk.state, Store: r.disk, Modules: noModules{}, Logs: logs,
-		Drivers:  map[string]driver.Driver{"fake": r.spy},
+		DataDir: r.dir, State: r.disk.state, Store: r.disk, Modules: modules, Logs: logs,
+		Drivers:  drivers,
 		Settings: map[string]runner.Setting{"fake": {TaskDir: "/local", Env: map[string]string{"PATH": "/bin"}}},
 		Node:     func() *fleet.Node { return node }, Region: "eu", Now: r.now, StopTasksOnExit: r.onExit, Log: slog.New(slog.DiscardHandler),
 	})
@@ -158,9 +164,13 @@ func (r *rig) want(id byte, change func(*fleet.Job, *fleet.Task)) (wire.Generati
 	}}}
 	change(j, &j.TaskGroups[0].Tasks[0])
 	key := wire.JobKey{Namespace: "default", ID: "web", Version: uint64(id)}
+	allocs := []wire.DesiredAlloc{{ID: fleet.UUID{id}, Job: key, Group: "g", Index: 3}}
+	if r.replaces != nil {
+		allocs = append(allocs, *r.replaces)
+	}
 	return r.runner.Desired(r.t.Context(), &wire.Desired{
 		RegionID: fleet.UUID{1}, Gen: wire.Generation{Epoch: 1, N: uint64(id)}, Jobs: []wire.JobSpec{{Key: key, JSON: fleet.CanonicalBytes(j)}},
-		Allocs: []wire.DesiredAlloc{{ID: fleet.UUID{id}, Job: key, Group: "g", Index: 3}},
+		Allocs: allocs,
 	})
 }
 

@@ -16,8 +16,10 @@ import (
 
 // Limits of a compile ahead of a start.
 const (
-	// AheadMemoryMax is what the compiling process may hold: its garbage collector works towards it, and where the system can
-	// (Linux), an eighth more is refused. A module that needs more is compiled by its start, as if there had been no preparation.
+	// AheadMemoryMax is what the compiling process may hold on a machine with at least twice of it, and half the memory of a
+	// smaller one: its garbage collector works towards that, and where the system can (Linux), an eighth more is refused. A module
+	// that needs more is compiled by its start, as if there had been no preparation. A Go program of 3 MB takes 80 MB, one of
+	// 20 MB takes 480 MB.
 	AheadMemoryMax = 512 << 20
 	// AheadTimeMax ends a compile that hangs: a large module takes a minute on a small machine with much else to do.
 	AheadTimeMax = 10 * time.Minute
@@ -30,7 +32,7 @@ const (
 // CacheDir. Cancelling ctx ends the process. The report's Error is in the error.
 //
 // Why a process: a compile takes many times the module's size in memory, for moments, and the caller runs on a device that has
-// little; here it has a limit, gives way to what runs (see yield), and if it is killed for memory, nothing else is. RLIMIT_AS,
+// little; here it has a limit, gives way to what runs (see yield, bound), and if it is killed for memory, nothing else is. RLIMIT_AS,
 // the obvious limit, is unfit: Go reserves address space that it never uses.
 func CompileAhead(ctx context.Context, self []string, spec Spec) (Report, error) {
 	line, err := json.Marshal(Spec{Module: spec.Module, Digest: spec.Digest, CacheDir: spec.CacheDir, CompileOnly: true})
@@ -59,7 +61,15 @@ func CompileAhead(ctx context.Context, self []string, spec Spec) (Report, error)
 	case err == nil:
 		err = errors.New("it gave no report")
 	}
-	return rep, fmt.Errorf("the compiling process failed (it may hold %d MiB): %w: %s", AheadMemoryMax>>20, err, strings.TrimSpace(string(said)))
+	return rep, fmt.Errorf("the compiling process failed (it may hold %d MiB): %w: %s", aheadMemory()>>20, err, strings.TrimSpace(string(said)))
+}
+
+// aheadMemory is AheadMemoryMax on this machine, in bytes.
+func aheadMemory() int64 {
+	if all := memoryBytes(); all > 0 {
+		return min(AheadMemoryMax, all/2)
+	}
+	return AheadMemoryMax
 }
 
 // head keeps the first aheadWordsMax bytes written to it.
@@ -110,9 +120,10 @@ func runAhead(ctx context.Context, argv []string, spec []byte) (said, report []b
 // ahead is the other end: the guest process with a spec that is to be compiled only.
 func ahead(ctx context.Context, spec Spec) Report {
 	go untilAlone(os.Stdin)
-	debug.SetMemoryLimit(AheadMemoryMax)
+	debug.SetMemoryLimit(aheadMemory())
 	runtime.GOMAXPROCS(1) // a second worker would take memory and a processor from what runs
 	yield()
+	bound()
 	rep := Report{EngineCompile: EngineName() == "compiler"}
 	if err := compileOnly(ctx, spec, &rep); err != nil {
 		rep.Error, rep.ExitCode = err.Error(), ExitNotStarted
