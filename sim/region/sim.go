@@ -101,7 +101,7 @@ func run(o Options, script func(*sim)) (r Result) {
 
 // play is the course of every simulation: trouble, then rest, then the finale.
 func (s *sim) play() {
-	s.runFor(s.between(60*time.Second, 120*time.Second))
+	s.runFor(s.between(45*time.Second, 100*time.Second))
 	s.settle()
 	s.checks.atRest()
 	s.finale()
