@@ -18,7 +18,8 @@ type Status struct {
 	Servers    []string
 	Link       Link
 	Traffic    Traffic
-	Generation string // of the desired state on disk, as "epoch.n"
+	Generation string // of the desired state, as "epoch.n"
+	Unwritten  string `json:",omitempty"` // why the disk refuses this state, which nothing new is started of; empty: it is on disk
 	Untold     int    // allocations whose newest status the region has not committed
 	Written    *fleet.DiskWrites
 	LogBytes   int64 // kept of allocations that are gone
@@ -79,7 +80,7 @@ func (a *Agent) Status(ctx context.Context) (Status, error) {
 		NodeID: node.ID, Name: node.Name, Region: a.cfg.Identity.Region, Datacenter: node.Datacenter, Servers: a.cfg.Servers,
 		Link:       Link{Up: l.Up, Since: l.Since, Address: l.Address, Server: l.Server, Reason: l.Reason, Transport: string(l.Transport), UDPFiltered: l.UDPFiltered},
 		Traffic:    a.traffic(),
-		Generation: v.Facts.Held.String(), Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
+		Generation: v.Facts.Held.String(), Unwritten: v.Unwritten, Untold: v.Untold, Allocs: make([]Alloc, 0, len(v.Allocs)),
 		Written: a.Written(ctx), LogBytes: a.logs.Used(), LogQuota: a.logs.Quota(),
 	}
 	if !v.Facts.Region.IsZero() {

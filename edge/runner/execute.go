@@ -52,18 +52,6 @@ func (r *Runner) note(n device.Note) {
 	}
 }
 
-// persist writes until it is written. A device whose disk refuses must not acknowledge or start anything, so there is nothing
-// better to do than to wait.
-func (r *Runner) persist(ctx context.Context, p device.Persist) bool {
-	saved := false
-	r.retry(ctx, "the device's state cannot be written, so nothing new is started", 0, func() (bool, error) {
-		err := r.opts.Store.Save(p)
-		saved = err == nil
-		return saved, err
-	})
-	return saved
-}
-
 // send hands a batch to the link. The core has one batch under way at a time and the channel holds one, so there is room.
 func (r *Runner) send(a device.SendStatus) {
 	select {

@@ -91,9 +91,11 @@ type Runner struct {
 	fetches  chan struct{}
 
 	// Owned by the loop.
-	core     *device.Device
-	timer    *time.Timer
-	statuses chan *wire.StatusBatch // of the link that is up
+	core      *device.Device
+	timer     *time.Timer
+	statuses  chan *wire.StatusBatch // of the link that is up
+	unwritten error                  // why the disk refuses what is being written; nil: it does not
+	aside     []message              // events that came meanwhile, at most InboxMax
 
 	mu   sync.Mutex
 	tail map[taskKey]chan struct{} // end of the newest operation on a task
@@ -159,6 +161,12 @@ func (r *Runner) Run(ctx context.Context) error {
 
 func (r *Runner) loop(ctx context.Context) {
 	for ctx.Err() == nil {
+		if len(r.aside) > 0 {
+			m := r.aside[0]
+			r.aside = r.aside[1:]
+			r.handle(ctx, m)
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case m := <-r.inbox:
@@ -220,9 +228,21 @@ func ask[T any](ctx context.Context, r *Runner, read func(*device.Device) T) (T,
 	return <-got, nil
 }
 
+// View is the device and what keeps it from going on.
+type View struct {
+	device.View
+	Unwritten string // why the disk refuses the newest state, which View shows already; empty: it does not
+}
+
 // View shows the device.
-func (r *Runner) View(ctx context.Context) (device.View, error) {
-	return ask(ctx, r, (*device.Device).View)
+func (r *Runner) View(ctx context.Context) (View, error) {
+	return ask(ctx, r, func(d *device.Device) View {
+		v := View{View: d.View()}
+		if r.unwritten != nil {
+			v.Unwritten = r.unwritten.Error()
+		}
+		return v
+	})
 }
 
 // retry calls f until it says that it is done, pausing longer each time, at most tries times (0: until ctx ends). what is for

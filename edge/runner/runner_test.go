@@ -337,6 +337,12 @@ func TestNothingStartsWhileTheDiskRefuses(t *testing.T) {
 		if len(acked) != 0 || r.spy.count() != 0 {
 			t.Fatal("something was acknowledged or started that is not on disk")
 		}
+		v, err := r.runner.View(t.Context())
+		if err != nil || !strings.Contains(v.Unwritten, "no space left") {
+			t.Fatalf("asked meanwhile, the device says %q, %v", v.Unwritten, err)
+		}
+		go r.runner.LinkDown(t.Context()) // an event that waits its turn
+		synctest.Wait()
 		r.disk.refuse(false)
 		if err := <-acked; err != nil {
 			t.Fatal(err)
@@ -344,6 +350,9 @@ func TestNothingStartsWhileTheDiskRefuses(t *testing.T) {
 		synctest.Wait()
 		if r.spy.count() != 1 {
 			t.Fatalf("%d starts", r.spy.count())
+		}
+		if v, err := r.runner.View(t.Context()); err != nil || v.Unwritten != "" || v.LinkUp {
+			t.Fatalf("with a well disk: %+v, %v", v, err)
 		}
 		r.disk.refuse(true)
 		go func() {

@@ -44,6 +44,9 @@ func (e *env) agentStatus() *cobra.Command {
 				"Since", ago(s.Link.Since.UnixNano(), time.Now()), "Generation", s.Generation, "Untold", s.Untold,
 				"Traffic", localTraffic(&s.Traffic),
 				"Logs kept", fmt.Sprintf("%s of what is gone; all logs may have %s", size(s.LogBytes), size(s.LogQuota))}, writtenPairs(s.Written)...)
+			if s.Unwritten != "" {
+				lines = append(lines, "Disk", "nothing new is started until it takes the state: "+s.Unwritten)
+			}
 			if err := pairs(e.Out, lines...); err != nil {
 				return err
 			}
