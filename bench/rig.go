@@ -60,13 +60,18 @@ type process struct {
 
 // start runs the program until the rig is closed.
 func (r *rig) start(name string, args ...string) (*process, error) {
+	return r.startWith(name, nil, args...)
+}
+
+// startWith is start with more in the environment.
+func (r *rig) startWith(name string, environ []string, args ...string) (*process, error) {
 	p := &process{name: name, cmd: exec.Command(r.program, args...), output: r.path(name + ".out"), ended: make(chan struct{})}
 	out, err := os.Create(p.output)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env, p.cmd.Dir = out, out, r.environ(), r.dir
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env, p.cmd.Dir = out, out, append(r.environ(), environ...), r.dir
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

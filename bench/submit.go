@@ -75,7 +75,11 @@ func (r *rig) devAgent(ctx context.Context) (*process, *api.Client, error) {
 
 // nodesReady waits until so many nodes are ready for work.
 func nodesReady(ctx context.Context, c *api.Client, n int) error {
-	err := until(ctx, readyTimeout, func() (bool, error) {
+	return nodesReadyWithin(ctx, c, n, readyTimeout)
+}
+
+func nodesReadyWithin(ctx context.Context, c *api.Client, n int, limit time.Duration) error {
+	err := until(ctx, limit, func() (bool, error) {
 		nodes, _, err := c.Nodes(ctx, nil)
 		ready := 0
 		for _, node := range nodes {

@@ -104,9 +104,11 @@ var table = []line{
 	{"control/server", "api control/command control/consensus control/enroll control/httpapi control/leader control/liveness control/metrics control/modules control/scheduler control/session control/state control/term control/worker fleet wire/blob wire/link wire/quicnet wire/tlsnet wire/trust",
 		"", "the root of the control side: the only package that knows all of its parts"},
 
+	{"sim/devices", "edge/reach fleet wire wire/link wire/trust", "", "plays the device's end of the protocol; who it is and how bytes travel, it is given"},
+
 	// The roof.
 	{"cmd/dunlin/config", "edge/fingerprint wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
-	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
+	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module sim/devices wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},
 	{"sim/region", "control/broker control/command control/desired control/liveness control/scheduler control/state control/term drivers/driver edge/device edge/task fleet wire",
