@@ -52,25 +52,34 @@ func readWord(r *codec.Reader, what string, words []string) string {
 // checkpoints use the same form.
 func AppendAllocStatus(b []byte, s *AllocStatus) []byte {
 	b = appendWord(append(b, s.ID[:]...), clientStatuses, s.Status)
-	b = codec.AppendString(b, s.Description)
-	b = codec.AppendUint(b, uint64(len(s.Tasks)))
-	for i := range s.Tasks {
-		b = appendTask(b, &s.Tasks[i])
+	return AppendTasks(codec.AppendString(b, s.Description), s.Tasks)
+}
+
+// AppendTasks appends the binary form of tasks, as it stands in a status.
+func AppendTasks(b []byte, tasks []TaskStatus) []byte {
+	b = codec.AppendUint(b, uint64(len(tasks)))
+	for i := range tasks {
+		b = appendTask(b, &tasks[i])
 	}
 	return b
 }
 
+// ReadTasks reads what AppendTasks wrote.
+func ReadTasks(r *codec.Reader) (tasks []TaskStatus) {
+	for range r.Count("tasks", fleet.TasksMax, 8) {
+		tasks = append(tasks, readTask(r))
+	}
+	return tasks
+}
+
 // ReadAllocStatus reads what AppendAllocStatus wrote.
 func ReadAllocStatus(r *codec.Reader) AllocStatus {
-	s := AllocStatus{
+	return AllocStatus{
 		ID:          r.UUID(),
 		Status:      readWord(r, "client status", clientStatuses),
 		Description: r.String("a description", ErrorBytesMax),
+		Tasks:       ReadTasks(r),
 	}
-	for range r.Count("tasks", fleet.TasksMax, 8) {
-		s.Tasks = append(s.Tasks, readTask(r))
-	}
-	return s
 }
 
 func appendTask(b []byte, t *TaskStatus) []byte {

@@ -151,7 +151,7 @@ func lastOutput(row *state.Alloc, task string) string {
 	if row.Detail == nil {
 		return ""
 	}
-	for _, t := range row.Detail.Tasks {
+	for _, t := range row.Detail.Report.Tasks() {
 		for i := len(t.Events) - 1; i >= 0 && t.Name == task; i-- {
 			if e := t.Events[i]; e.Code == fleet.EventLastOutput && len(e.Args) > 0 {
 				return e.Args[0]

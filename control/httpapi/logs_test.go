@@ -133,9 +133,9 @@ func TestLogsHeartbeat(t *testing.T) {
 }
 
 func TestLogsOfAbsentDevice(t *testing.T) {
-	last := &state.AllocDetail{Tasks: []wire.TaskStatus{{Name: "main", ObservedTask: fleet.ObservedTask{Events: []fleet.CodedEvent{
+	last := &state.AllocDetail{Report: state.ReportOf([]wire.TaskStatus{{Name: "main", ObservedTask: fleet.ObservedTask{State: fleet.TaskDead, Events: []fleet.CodedEvent{
 		{Code: fleet.EventLastOutput, Args: []string{"old"}}, {Code: fleet.EventTerminated}, {Code: fleet.EventLastOutput, Args: []string{"panic: no disk"}},
-	}}}}}
+	}}}})}
 	for _, c := range []struct {
 		link   fleet.LinkState
 		detail *state.AllocDetail

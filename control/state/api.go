@@ -45,10 +45,10 @@ func (v *View) addDetail(out *fleet.Allocation, d *AllocDetail) {
 	if len(d.Past) > 0 {
 		out.RescheduleTracker = &fleet.RescheduleTracker{Events: d.Past}
 	}
-	if len(d.Tasks) > 0 {
-		out.TaskStates = make(map[string]*fleet.TaskState, len(d.Tasks))
-		for i := range d.Tasks {
-			out.TaskStates[d.Tasks[i].Name] = d.Tasks[i].ObservedTask.View()
+	if tasks := d.Report.Tasks(); len(tasks) > 0 {
+		out.TaskStates = make(map[string]*fleet.TaskState, len(tasks))
+		for i := range tasks {
+			out.TaskStates[tasks[i].Name] = tasks[i].ObservedTask.View()
 		}
 	}
 }

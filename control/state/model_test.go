@@ -275,7 +275,7 @@ func TestForkChangesNothing(t *testing.T) {
 }
 
 func TestSetObservedSkipsRepeats(t *testing.T) {
-	s := wire.AllocStatus{Status: fleet.ClientRunning, Description: "up", Tasks: []wire.TaskStatus{{Name: "t"}}}
+	s := wire.AllocStatus{Status: fleet.ClientRunning, Description: "up", Tasks: []wire.TaskStatus{{Name: "t", ObservedTask: fleet.ObservedTask{State: fleet.TaskRunning}}}}
 	a, changed, err := SetObserved(Alloc{}, &s, 5)
 	if !changed || err != nil || a.Observed != ObservedRunning || a.ModifyTime != 5 {
 		t.Fatalf("first report: %+v, %t, %v", a, changed, err)
@@ -283,7 +283,7 @@ func TestSetObservedSkipsRepeats(t *testing.T) {
 	if _, changed, _ := SetObserved(a, &s, 6); changed {
 		t.Error("a repeated report counts as a change")
 	}
-	s.Tasks = []wire.TaskStatus{{Name: "t", ObservedTask: fleet.ObservedTask{Restarts: 1}}}
+	s.Tasks = []wire.TaskStatus{{Name: "t", ObservedTask: fleet.ObservedTask{State: fleet.TaskRunning, Restarts: 1}}}
 	if _, changed, _ := SetObserved(a, &s, 6); !changed {
 		t.Error("a restart is no change")
 	}

@@ -170,7 +170,7 @@ func (d *AllocDetail) append(b []byte) []byte {
 	b = append(codec.AppendString(b, d.DesiredReason), d.Followup[:]...)
 	// The device's report is stored as the device sends it, status included,
 	// though the row has that too: one codec for tasks instead of two.
-	s := wire.AllocStatus{Status: fleet.ClientPending, Description: d.Description, Tasks: d.Tasks}
+	s := wire.AllocStatus{Status: fleet.ClientPending, Description: d.Description, Tasks: d.Report.Tasks()}
 	b = wire.AppendAllocStatus(b, &s)
 	b = codec.AppendUint(b, uint64(len(d.Past)))
 	for _, p := range d.Past {
@@ -183,7 +183,7 @@ func (d *AllocDetail) append(b []byte) []byte {
 func readDetail(r *codec.Reader) *AllocDetail {
 	d := &AllocDetail{DesiredReason: r.String("a reason", EvalDescMax), Followup: r.UUID()}
 	s := wire.ReadAllocStatus(r)
-	d.Description, d.Tasks = s.Description, s.Tasks
+	d.Description, d.Report = s.Description, ReportOf(s.Tasks)
 	for range r.Count("reschedules", fleet.ReschedulePastMax, 4) {
 		d.Past = append(d.Past, fleet.ReschedulePast{
 			RescheduleTime: r.Int(), PrevAllocID: fleet.AllocID(r.String("an allocation", wordMax)),

@@ -214,9 +214,9 @@ type Alloc struct {
 
 // AllocDetail is the part of an allocation most rows do without.
 type AllocDetail struct {
-	DesiredReason string // why it was stopped
-	Description   string // what the device said
-	Tasks         []wire.TaskStatus
+	DesiredReason string     // why it was stopped
+	Description   string     // what the device said
+	Report        TaskReport // what the device said of its tasks
 	Followup      fleet.UUID // a delayed evaluation that will replace it
 	Past          []fleet.ReschedulePast
 }

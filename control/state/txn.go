@@ -183,33 +183,14 @@ func SetObserved(a Alloc, s *wire.AllocStatus, at int64) (Alloc, bool, error) {
 	if err != nil {
 		return a, false, err
 	}
-	d := AllocDetail{}
+	d, report := AllocDetail{}, ReportOf(s.Tasks)
 	if a.Detail != nil {
 		d = *a.Detail
 	}
-	if a.Observed == o && d.Description == s.Description && tasksEqual(d.Tasks, s.Tasks) {
+	if a.Observed == o && d.Description == s.Description && d.Report == report {
 		return a, false, nil
 	}
-	d.Description, d.Tasks = s.Description, s.Tasks
+	d.Description, d.Report = s.Description, report
 	a.Observed, a.Detail, a.ModifyTime = o, &d, at
 	return a, true, nil
-}
-
-func tasksEqual(a, b []wire.TaskStatus) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		x, y := &a[i], &b[i]
-		if x.Name != y.Name || x.State != y.State || x.Failed != y.Failed || x.Restarts != y.Restarts ||
-			x.StartedAt != y.StartedAt || x.FinishedAt != y.FinishedAt || len(x.Events) != len(y.Events) {
-			return false
-		}
-		for k := range x.Events {
-			if x.Events[k].Code != y.Events[k].Code || x.Events[k].Time != y.Events[k].Time {
-				return false
-			}
-		}
-	}
-	return true
 }

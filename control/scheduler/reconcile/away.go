@@ -144,9 +144,9 @@ func (s *sorter) keepsOriginal(o, repl *state.Alloc, word string) bool {
 func startedAt(a *state.Alloc) int64 {
 	at := int64(math.MaxInt64)
 	if a.Detail != nil {
-		for i := range a.Detail.Tasks {
-			if t := a.Detail.Tasks[i].StartedAt; t > 0 {
-				at = min(at, t)
+		for _, t := range a.Detail.Report.Tasks() {
+			if t.StartedAt > 0 {
+				at = min(at, t.StartedAt)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func pair(j *state.Job, original, replacement state.Observed) (o, r *state.Alloc
 	o.ID, r.ID, o.Key, r.Key, o.Node, r.Node = fleet.UUID{1}, fleet.UUID{2}, 1, 2, 2, 3
 	o.Next, r.Prev = r.ID, o.ID
 	started := func(at int64) *state.AllocDetail {
-		return &state.AllocDetail{Tasks: []wire.TaskStatus{{Name: "t", ObservedTask: fleet.ObservedTask{StartedAt: at}}}}
+		return &state.AllocDetail{Report: state.ReportOf([]wire.TaskStatus{{Name: "t", ObservedTask: fleet.ObservedTask{State: fleet.TaskRunning, StartedAt: at}}})}
 	}
 	o.Detail, r.Detail = started(5), started(500)
 	return o, r
