@@ -77,9 +77,20 @@ func (c Constraint) Mentions(kind string, name func(string) bool) bool {
 // must hold as long as an allocation lives.
 func (j *Job) AlwaysConstraints() iter.Seq[Constraint] {
 	return func(yield func(Constraint) bool) {
+		for c := range j.AllConstraints() {
+			if c.Always() && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// AllConstraints yields the constraints of a job, its groups and tasks.
+func (j *Job) AllConstraints() iter.Seq[Constraint] {
+	return func(yield func(Constraint) bool) {
 		each := func(cs []Constraint) bool {
 			for _, c := range cs {
-				if c.Always() && !yield(c) {
+				if !yield(c) {
 					return false
 				}
 			}

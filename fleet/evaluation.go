@@ -19,6 +19,8 @@ const (
 	TriggerQueued        = "queued-allocs" // a blocked evaluation
 	TriggerMaxPlans      = "max-plan-attempts"
 	TriggerAllocStop     = "alloc-stop"
+	TriggerRolling       = "rolling-update"         // the next step of an update
+	TriggerNodeDrain     = "node-drain"             // a node's work is to move
 	TriggerReconnect     = "reconnect"              // an allocation that was away is back
 	TriggerDisconnect    = "max-disconnect-timeout" // a device was away for longer than a group lets it
 )

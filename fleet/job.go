@@ -10,6 +10,14 @@ const (
 	JobTypeSysBatch = "sysbatch" // once on every feasible node
 )
 
+// PerNode reports whether jobs of a type have one allocation on every feasible
+// node instead of a count of them.
+func PerNode(jobType string) bool { return jobType == JobTypeSystem || jobType == JobTypeSysBatch }
+
+// Finite reports whether an allocation of a job of that type has done its work
+// when it has completed.
+func Finite(jobType string) bool { return jobType == JobTypeBatch || jobType == JobTypeSysBatch }
+
 // Job statuses as the API shows them; derived on read, never stored.
 const (
 	JobStatusPending = "pending"

@@ -88,11 +88,9 @@ func (c *checker) job(j *Job) {
 		c.refuse("ID", fmt.Sprintf("%q contains a space", j.ID), "use dashes")
 	}
 	switch j.Type {
-	case JobTypeService, JobTypeBatch:
-	case JobTypeSystem, JobTypeSysBatch:
-		c.refuse("Type", fmt.Sprintf("type %q is not scheduled yet", j.Type), "use service or batch")
+	case JobTypeService, JobTypeBatch, JobTypeSystem, JobTypeSysBatch:
 	default:
-		c.refuse("Type", fmt.Sprintf("unknown job type %q", j.Type), "use service or batch")
+		c.refuse("Type", fmt.Sprintf("unknown job type %q", j.Type), "use service, batch, system or sysbatch")
 	}
 	if p := *j.Priority; p < JobPriorityMin || p > JobPriorityMax {
 		c.refuse("Priority", fmt.Sprintf("%d is out of range", p), fmt.Sprintf("use %d to %d", JobPriorityMin, JobPriorityMax))
@@ -137,6 +135,9 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	c.name(path+".Name", g.Name, JobIDBytesMax)
 	if n := *g.Count; n < 0 || n > GroupCountMax {
 		c.refuse(path+".Count", fmt.Sprintf("%d is out of range", n), fmt.Sprintf("use 0 to %d", GroupCountMax))
+	}
+	if PerNode(j.Type) {
+		c.perNode(path, g, j)
 	}
 	c.constraints(path+".Constraints", g.Constraints)
 	c.meta(path+".Meta", g.Meta)

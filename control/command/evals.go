@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 
@@ -38,6 +39,14 @@ type minter struct {
 	random *rand.ChaCha8
 	done   map[state.JobKey]bool
 	ids    []fleet.UUID
+}
+
+// seedOf is the seed for a command that brings none: it must give the same on
+// every server, and another with each entry.
+func seedOf(id fleet.UUID, index uint64) (seed [32]byte) {
+	copy(seed[:], id[:])
+	binary.LittleEndian.PutUint64(seed[16:], index)
+	return seed
 }
 
 func newMinter(x *state.Txn, index uint64, at int64, seed [32]byte) *minter {

@@ -45,6 +45,7 @@ func applyNodeFacts(x *state.Txn, index uint64, c NodeFacts) (FactsChanged, erro
 	row := x.PutNode(n, index)
 	m := newMinter(x, index, c.At, c.Seed)
 	evaluateAlways(m, old.Spec, row)
+	evaluatePerNode(m, row, old.Spec)
 	return FactsChanged{Changed: true, Evals: m.ids}, nil
 }
 
@@ -53,13 +54,6 @@ func applyNodeFacts(x *state.Txn, index uint64, c NodeFacts) (FactsChanged, erro
 // asked nothing: a fact that changes each quarter of an hour on ten thousand
 // devices must not keep the schedulers busy.
 func evaluateAlways(m *minter, old *fleet.Node, n *state.Node) {
-	differs := func(a, b map[string]string) func(string) bool {
-		return func(key string) bool {
-			x, known := a[key]
-			y, knows := b[key]
-			return known != knows || x != y
-		}
-	}
 	attr, meta := differs(old.Attributes, n.Spec.Attributes), differs(old.Meta, n.Spec.Meta)
 	// Fields of the node itself rarely change, and only with a registration.
 	field := old.Name != n.Spec.Name || old.Datacenter != n.Spec.Datacenter || old.NodeClass != n.Spec.NodeClass || old.NodePool != n.Spec.NodePool
@@ -74,5 +68,14 @@ func evaluateAlways(m *minter, old *fleet.Node, n *state.Node) {
 				break
 			}
 		}
+	}
+}
+
+// differs tells by name which values differ.
+func differs(a, b map[string]string) func(string) bool {
+	return func(key string) bool {
+		x, known := a[key]
+		y, knows := b[key]
+		return known != knows || x != y
 	}
 }

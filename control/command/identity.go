@@ -165,7 +165,7 @@ func settleStanding(m *minter, old *state.Node) {
 	case !old.Ready() && row.Ready():
 		n := *row
 		n.CapacityAt = m.index
-		m.x.PutNode(n, m.index)
+		evaluatePerNode(m, m.x.PutNode(n, m.index), nil)
 	}
 }
 

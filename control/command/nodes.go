@@ -42,6 +42,9 @@ func applyNodeRegister(x *state.Txn, index uint64, c NodeRegister) (NodeRegister
 	if old != nil {
 		evaluateAlways(m, old.Spec, row)
 	}
+	if old == nil || !old.Ready() || !reflect.DeepEqual(old.Spec, spec) {
+		evaluatePerNode(m, row, nil)
+	}
 	return NodeRegistered{Key: row.Key, New: old == nil, Evals: m.ids}, nil
 }
 
@@ -145,24 +148,7 @@ func changeLink(m *minter, old *state.Node, l LinkChange) {
 	case row.Link != fleet.LinkLost && old.Link == fleet.LinkLost:
 		evaluateReturned(m, row)
 	}
-}
-
-// EligibilitySet is the result of [NodeEligibility].
-type EligibilitySet struct{ Changed bool }
-
-func applyNodeEligibility(x *state.Txn, index uint64, c NodeEligibility) (EligibilitySet, error) {
-	old := x.NodeByID(c.Node)
-	if old == nil {
-		return EligibilitySet{}, fmt.Errorf("node %s: %w", c.Node, ErrNoSuchNode)
+	if !old.Ready() {
+		evaluatePerNode(m, row, nil)
 	}
-	if old.Ineligible == !c.Eligible {
-		return EligibilitySet{}, nil
-	}
-	n := *old
-	n.Ineligible = !c.Eligible
-	if c.Eligible {
-		n.CapacityAt = index
-	}
-	x.PutNode(n, index)
-	return EligibilitySet{Changed: true}, nil
 }

@@ -238,6 +238,9 @@ func adoptable(x *state.Txn, n *state.Node, o *state.Orphan) (*state.Alloc, erro
 // holderOf is the allocation that has the row's name, or nil.
 func holderOf(x *state.Txn, row *state.Alloc) *state.Alloc {
 	for a := range x.AllocsByJob(row.Version.Job) {
+		if fleet.PerNode(row.Version.Spec.Type) && a.Node != row.Node {
+			continue
+		}
 		if a.Holds() && a.Index == row.Index && a.GroupName() == row.GroupName() {
 			return a
 		}

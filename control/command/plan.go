@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -73,10 +72,7 @@ func (p *planner) lookAgain(node fleet.UUID) {
 	if node.IsZero() {
 		return
 	}
-	var seed [32]byte
-	copy(seed[:], p.Eval[:])
-	binary.LittleEndian.PutUint64(seed[16:], p.index)
-	newMinter(p.x, p.index, p.At, seed).evaluate(p.version.Job, fleet.TriggerNodeUpdate, node)
+	newMinter(p.x, p.index, p.At, seedOf(p.Eval, p.index)).evaluate(p.version.Job, fleet.TriggerNodeUpdate, node)
 }
 
 func (p *planner) findVersion() error {

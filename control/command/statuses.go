@@ -92,5 +92,5 @@ func accepts(a *state.Alloc, observed state.Observed) bool {
 // wantsReplacement: a failure does, and so does a service that ended by itself.
 func wantsReplacement(a *state.Alloc) bool {
 	return a.Observed == state.ObservedFailed ||
-		a.Observed == state.ObservedComplete && a.Version.Spec.Type == fleet.JobTypeService
+		a.Observed == state.ObservedComplete && !fleet.Finite(a.Version.Spec.Type)
 }

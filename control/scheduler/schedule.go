@@ -31,22 +31,14 @@ type Input struct {
 	Seed     [32]byte // fresh for each attempt
 	Stripe   Stripe
 	Update   UpdateFunc // nil: fleet.UpdateKind
+	// Strategies is how jobs are scheduled, by type; nil: those of Builtin.
+	Strategies Strategies
 }
 
 // Output is what an attempt decided.
 type Output struct {
 	Plan    command.Plan
 	Explain Explain
-}
-
-// strategy is how jobs of one type are scheduled.
-type strategy struct{ rules reconcile.Rules }
-
-// strategies is the registry of job types. Those that run on every node need a
-// reconciler of their own and are registered with it.
-var strategies = map[string]strategy{
-	fleet.JobTypeService: {},
-	fleet.JobTypeBatch:   {reconcile.Rules{CompleteStays: true}},
 }
 
 // attempt is one run of Schedule.
@@ -60,6 +52,7 @@ type attempt struct {
 	pool     *pool // loaded with the first placement
 	outcomes []state.GroupOutcome
 	follow   followups
+	checkers map[int]*feasible.Checker // of the groups that were judged node by node
 }
 
 // Schedule decides what becomes of an evaluation. It has no error: an evaluation
@@ -73,26 +66,30 @@ func Schedule(in Input) Output {
 		Eval: in.Eval.ID, Namespace: in.Eval.Namespace, Job: in.Eval.Job,
 		Priority: in.Eval.Priority, Snapshot: in.View.Index(), At: in.Now.UnixNano(),
 	}
-	rules := reconcile.Rules{}
+	decide := reconcile.Reconcile
+	if in.Strategies == nil {
+		in.Strategies = Builtin()
+	}
 	if a.job != nil {
 		a.cur = a.job.Current()
 		a.plan.Version, a.plan.Priority = a.cur.Version, fleet.Or(a.cur.Spec.Priority, in.Eval.Priority)
-		s, ok := strategies[a.cur.Spec.Type]
+		s, ok := in.Strategies[a.cur.Spec.Type]
 		if !ok && !a.job.Stop {
-			a.refuse(fmt.Sprintf("jobs of type %q cannot be scheduled yet; use %q or %q",
-				a.cur.Spec.Type, fleet.JobTypeService, fleet.JobTypeBatch))
+			a.refuse(fmt.Sprintf("no scheduler is registered for jobs of type %q; there are %s", a.cur.Spec.Type, in.Strategies.words()))
 			return Output{a.plan, a.explain}
 		}
-		rules = s.rules
+		if ok {
+			decide = s
+		}
 	}
-	a.run(reconcile.Reconcile(a.reconcileInput(rules)))
+	a.run(decide(a.reconcileInput()))
 	return Output{a.plan, a.explain}
 }
 
-func (a *attempt) reconcileInput(rules reconcile.Rules) reconcile.Input {
+func (a *attempt) reconcileInput() reconcile.Input {
 	v := a.in.View
 	return reconcile.Input{
-		Job: a.job, Allocs: a.allocs(), Rules: rules, Eval: a.in.Eval.ID, Now: a.in.Now, Update: a.in.Update,
+		Job: a.job, Allocs: a.allocs(), Eval: a.in.Eval.ID, Now: a.in.Now, Update: a.in.Update,
 		Lost: func(k state.NodeKey) (string, bool) {
 			n := v.Node(k)
 			if n == nil {
@@ -113,6 +110,7 @@ func (a *attempt) reconcileInput(rules reconcile.Rules) reconcile.Input {
 			return e != nil && !e.Ended() && id != a.in.Eval.ID
 		},
 		Stays: a.stays(), Broken: a.broken(),
+		Field: reconcile.Field{Nodes: a.ready, Row: v.Node, Admits: a.admits},
 	}
 }
 
@@ -199,7 +197,11 @@ func (a *attempt) run(r reconcile.Result) {
 			a.plan.Updates = append(a.plan.Updates, row.ID)
 		}
 		a.delay(g)
-		a.place(g)
+		if g.Pinned {
+			a.placePinned(g)
+		} else {
+			a.place(g)
+		}
 	}
 	a.explain.Stops = len(r.Stops)
 	a.finish()

@@ -297,9 +297,9 @@ func TestPlacedByAnotherCancelsTheBlocked(t *testing.T) {
 
 func TestUnknownTypeIsRefusedInWords(t *testing.T) {
 	r := newRegion(t)
-	r.job(func(j *fleet.Job) { j.Type = fleet.JobTypeSystem })
+	r.job(func(j *fleet.Job) { j.Type = "cron" })
 	out := r.run(fleet.TriggerJobRegister)
-	if e := out.Plan.Evals[0]; e.Status != fleet.EvalFailed || !strings.Contains(out.Explain.Refused, `jobs of type "system"`) {
+	if e := out.Plan.Evals[0]; e.Status != fleet.EvalFailed || !strings.Contains(out.Explain.Refused, `jobs of type "cron"`) {
 		t.Fatalf("%+v %q", e, out.Explain.Refused)
 	}
 }

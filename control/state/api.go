@@ -75,8 +75,8 @@ func (v *View) JobView(j *Job) *fleet.Job {
 func (v *View) JobVersionView(ver *JobVersion) *fleet.Job { return v.versionView(ver) }
 
 // jobStatus derives a job's status: running while any allocation is not ended,
-// pending while an evaluation is open, else dead for stopped jobs and batch jobs
-// that are through.
+// pending while an evaluation is open, else dead for stopped jobs and for batch and
+// sysbatch jobs that are through.
 func (v *View) jobStatus(j *Job) (status, why string) {
 	for a := range v.AllocsByJob(j.Key) {
 		if a.Holds() {
@@ -91,8 +91,11 @@ func (v *View) jobStatus(j *Job) (status, why string) {
 	if j.Stop {
 		return fleet.JobStatusDead, "stopped"
 	}
-	if j.Current().Spec.Type == fleet.JobTypeBatch {
+	switch j.Current().Spec.Type {
+	case fleet.JobTypeBatch, fleet.JobTypeSysBatch:
 		return fleet.JobStatusDead, ""
+	case fleet.JobTypeSystem:
+		return fleet.JobStatusRunning, "" // on every node that may run it, even if that is none
 	}
 	return fleet.JobStatusPending, ""
 }

@@ -132,6 +132,7 @@ func (l *loader) job(r *codec.Reader) error {
 	}
 	l.x.t.jobs.Set(j)
 	l.x.t.jobNames.Set(jobEntry{jobName{j.Namespace, j.ID}, j.Key})
+	l.x.t.indexPerNode(j)
 	return nil
 }
 

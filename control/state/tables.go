@@ -67,6 +67,7 @@ type tables struct {
 
 	jobs     *btree.BTreeG[*Job]
 	jobNames *btree.BTreeG[jobEntry]
+	perNode  *btree.BTreeG[JobKey] // of jobs that run on every node and are not stopped
 
 	allocs       *btree.BTreeG[*Alloc]
 	allocIDs     *btree.BTreeG[uuidEntry]
@@ -113,6 +114,7 @@ func newTables() *tables {
 		usage:        newTree(func(a, b usageEntry) bool { return a.node < b.node }),
 		jobs:         newTree(func(a, b *Job) bool { return a.Key < b.Key }),
 		jobNames:     newTree(jobNameLess),
+		perNode:      newTree(func(a, b JobKey) bool { return a < b }),
 		allocs:       newTree(func(a, b *Alloc) bool { return a.Key < b.Key }),
 		allocIDs:     newTree(uuidLess),
 		allocsByNode: newTree(pairLess),
@@ -132,7 +134,7 @@ func newTables() *tables {
 func (t *tables) fork() *tables {
 	c := *t
 	c.nodes, c.nodeIDs, c.usage = t.nodes.Copy(), t.nodeIDs.Copy(), t.usage.Copy()
-	c.jobs, c.jobNames = t.jobs.Copy(), t.jobNames.Copy()
+	c.jobs, c.jobNames, c.perNode = t.jobs.Copy(), t.jobNames.Copy(), t.perNode.Copy()
 	c.allocs, c.allocIDs = t.allocs.Copy(), t.allocIDs.Copy()
 	c.allocsByNode, c.allocsByJob = t.allocsByNode.Copy(), t.allocsByJob.Copy()
 	c.evals, c.evalIDs, c.evalsByJob, c.openEvals = t.evals.Copy(), t.evalIDs.Copy(), t.evalsByJob.Copy(), t.openEvals.Copy()

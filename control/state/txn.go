@@ -47,8 +47,18 @@ func (x *Txn) PutJob(j Job, index uint64) *Job {
 		j.Versions = j.Versions[:JobVersionsMax:JobVersionsMax]
 	}
 	x.t.jobs.Set(&j)
+	x.t.indexPerNode(&j)
 	x.touchJob(j.Key)
 	return &j
+}
+
+// indexPerNode keeps the few jobs in sight that a new node concerns.
+func (t *tables) indexPerNode(j *Job) {
+	if fleet.PerNode(j.Current().Spec.Type) && !j.Stop {
+		t.perNode.Set(j.Key)
+	} else {
+		t.perNode.Delete(j.Key)
+	}
 }
 
 // NextJobKey is the key the next new job gets.
@@ -58,6 +68,7 @@ func (x *Txn) NextJobKey() JobKey { return x.t.nextJob }
 func (x *Txn) DeleteJob(j *Job) {
 	x.t.jobs.Delete(j)
 	x.t.jobNames.Delete(jobEntry{jobName: jobName{j.Namespace, j.ID}})
+	x.t.perNode.Delete(j.Key)
 	x.touchJob(j.Key)
 }
 

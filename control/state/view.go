@@ -67,6 +67,14 @@ func (v *View) Jobs() iter.Seq[*Job] {
 	}
 }
 
+// PerNodeJobs yields the jobs that run on every feasible node and are not stopped,
+// by key.
+func (v *View) PerNodeJobs() iter.Seq[*Job] {
+	return func(yield func(*Job) bool) {
+		v.t.perNode.Scan(func(k JobKey) bool { return yield(v.Job(k)) })
+	}
+}
+
 // JobCount is the number of jobs.
 func (v *View) JobCount() int { return v.t.jobs.Len() }
 

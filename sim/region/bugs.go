@@ -23,6 +23,9 @@ const (
 	BugAckBeforePersist Bug = "acknowledge a desired state that is not on disk"
 	BugBrakeIgnored     Bug = "replace whatever is gone, however much it is"
 	BugStopBoth         Bug = "stop both of an allocation that is back and its replacement"
+	BugTwiceOnNode      Bug = "place a job for every node twice on one"
+	BugNodeLeftOut      Bug = "leave a node out of a job for every node"
+	BugStopOnLost       Bug = "stop what a job for every node has on a lost node"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -30,7 +33,7 @@ const (
 var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
-	BugForgetEpoch, BugBrakeIgnored, BugStopBoth,
+	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
 }
 
 // planted is the part that the device's own hook carries.

@@ -138,6 +138,10 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	if j == nil {
 		return
 	}
+	if fleet.PerNode(j.Current().Spec.Type) {
+		c.perNode(before, after, j, p, index)
+		return
+	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
 		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil {
@@ -285,6 +289,9 @@ func (c *checks) alone(m *machine, a device.StartTask) {
 		for _, id := range slices.Sorted(maps.Keys(other.running)) {
 			p := other.running[id]
 			if p.in.Alloc == a.Alloc || p.in.Task != a.Instance.Task || p.name != a.Name || p.group.Replaced() {
+				continue
+			}
+			if fleet.PerNode(p.job.Type) && other != m {
 				continue
 			}
 			if o := c.s.server.store.View().AllocByID(p.in.Alloc); o != nil && row != nil && o.Version.Job == row.Version.Job {

@@ -26,6 +26,8 @@
 // At each commit: no node over its room; sums equal their recomputation; no two
 // holders of one name; nothing healthy is stopped without its own job's change, or
 // a fact of its node that its job said must not be.
+// Of a job for every node: never two of a group on one, none given up for good
+// because its device is away, and at rest one wherever the rules and the room let it.
 // At each action of a device: no start of what runs, ended, or is not on disk; no
 // stop that nobody wanted. At each rebuild and at the end: equal logs give equal
 // states; nothing acknowledged is missing. At rest: every evaluation ended or

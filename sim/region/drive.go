@@ -104,7 +104,7 @@ func (m *machine) start(id string, a device.StartTask) {
 func (m *machine) live(id string, p *process) {
 	lasts, exit := time.Duration(0), driver.Exit{}
 	switch {
-	case p.job.Type == fleet.JobTypeBatch:
+	case fleet.Finite(p.job.Type):
 		lasts = m.s.between(500*time.Millisecond, 40*time.Second)
 		if m.s.chance(250) {
 			exit = driver.Exit{Code: 1}
@@ -116,7 +116,7 @@ func (m *machine) live(id string, p *process) {
 		return
 	}
 	m.s.after(lasts, "task ends", func() {
-		if m.running[id] != p || m.s.calm && p.job.Type != fleet.JobTypeBatch {
+		if m.running[id] != p || m.s.calm && !fleet.Finite(p.job.Type) {
 			return
 		}
 		if m.s.calm {

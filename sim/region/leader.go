@@ -206,7 +206,9 @@ func (l *leadership) schedule(d broker.Delivery, view *state.View, inFlight func
 		if !l.leads() {
 			return
 		}
-		out := scheduler.Schedule(scheduler.Input{View: view, InFlight: inFlight, Eval: d.Eval, Now: l.s.now, Seed: l.s.seed32()})
+		out := scheduler.Schedule(scheduler.Input{
+			View: view, InFlight: inFlight, Eval: d.Eval, Now: l.s.now, Seed: l.s.seed32(), Strategies: spoiled(l.s.opts.Bug),
+		})
 		if l.s.opts.Bug == BugBlockedForever && d.Eval.Status == fleet.EvalBlocked {
 			again := *d.Eval
 			again.Snapshot = view.Index()

@@ -34,6 +34,9 @@ func (c *checks) atRest() {
 	for _, m := range c.s.devices {
 		c.machineAtRest(v, m)
 	}
+	for j := range v.PerNodeJobs() {
+		c.everywhere(v, j)
+	}
 	if n := srv.lead.busy(); n > 0 {
 		c.s.object("at rest %d evaluations or proposals are under way in the term", n)
 	}
@@ -124,8 +127,8 @@ func (c *checks) allocation(v *state.View, a *state.Alloc) {
 		c.s.object("at rest %s (%s) is wanted on device %d, which does not know it", a.Name(), short(a.ID), m.n)
 	case a.Holds() && (n == 0 || dev.Status != fleet.ClientRunning):
 		c.s.object("at rest %s (%s) is wanted on device %d; it is %s there and %d tasks run", a.Name(), short(a.ID), m.n, dev.Status, n)
-	case a.Holds() && a.Version.Spec.Type == fleet.JobTypeBatch:
-		c.s.object("at rest %s (%s) of a batch job has not ended", a.Name(), short(a.ID))
+	case a.Holds() && fleet.Finite(a.Version.Spec.Type):
+		c.s.object("at rest %s (%s) of a job that ends has not ended", a.Name(), short(a.ID))
 	case !a.Holds() && n > 0:
 		c.s.object("at rest %s (%s) is %s and %s; %d of its tasks run on device %d", a.Name(), short(a.ID), a.Desired, a.Observed, n, m.n)
 	case !a.Holds() && !a.Observed.Terminal():

@@ -117,8 +117,13 @@ var digests = [3]string{
 func (u *users) newJob(i int) *fleet.Job {
 	s := u.s
 	j := &fleet.Job{ID: fleet.JobID(fmt.Sprintf("job-%d", i)), Type: fleet.JobTypeService, Priority: fleet.Ptr(10 + 10*s.rng.IntN(9))}
-	if s.chance(350) {
+	switch pick := s.rng.IntN(100); {
+	case pick < 30:
 		j.Type = fleet.JobTypeBatch
+	case pick < 45:
+		j.Type = fleet.JobTypeSystem
+	case pick < 55:
+		j.Type = fleet.JobTypeSysBatch
 	}
 	g := fleet.TaskGroup{Name: "g", Count: fleet.Ptr(1 + s.rng.IntN(5))}
 	g.RestartPolicy = &fleet.RestartPolicy{
@@ -130,6 +135,9 @@ func (u *users) newJob(i int) *fleet.Job {
 		Attempts: fleet.Ptr(1 + s.rng.IntN(3)), Interval: fleet.Ptr(fleet.Duration(10 * time.Minute)),
 		Delay: fleet.Ptr(fleet.Duration(5 * time.Second)), DelayFunction: fleet.Ptr(fleet.DelayExponential),
 		MaxDelay: fleet.Ptr(fleet.Duration(30 * time.Second)), Unlimited: fleet.Ptr(s.chance(500)),
+	}
+	if fleet.PerNode(j.Type) {
+		g.Count, g.ReschedulePolicy = fleet.Ptr(1), nil
 	}
 	if s.chance(400) {
 		g.Disconnect = u.disconnect()
@@ -193,6 +201,9 @@ func (u *users) changed(old *fleet.Job) *fleet.Job {
 	switch u.s.rng.IntN(5) {
 	case 0:
 		g.Count = fleet.Ptr(u.s.rng.IntN(6))
+		if fleet.PerNode(j.Type) {
+			g.Count = fleet.Ptr(u.s.rng.IntN(2))
+		}
 	case 1:
 		g.Tasks[0].KillTimeout = fleet.Ptr(fleet.Duration(u.s.between(time.Millisecond, 5*time.Second)))
 	case 2:

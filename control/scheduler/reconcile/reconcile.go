@@ -41,6 +41,8 @@ type Input struct {
 	// Broken reports, for a group of the current version, why an allocation may
 	// not stay on the node although its job did not change; nil: none may not.
 	Broken func(group int, node state.NodeKey) (reason string, broken bool)
+	// Field is the nodes, for jobs that run on every one.
+	Field Field
 }
 
 // Result is what to do.
@@ -64,6 +66,9 @@ type Group struct {
 	Spent   int // failed and not to be placed again
 	Done    int // completed
 	Ending  int // stopped, and their successors wait for the end
+	// Pinned: each placement names its node, and one that finds no room there waits
+	// for that node alone.
+	Pinned bool
 }
 
 // Place is a slot to fill.
@@ -75,6 +80,7 @@ type Place struct {
 	Delay      time.Duration  // the policy's delay that was waited
 	Avoid      *state.NodeKey // on which Prev failed
 	Reason     string         // why Prev is moved; empty: by a new version
+	Node       state.NodeKey  // in a pinned group: where to
 }
 
 // Delayed is an allocation that failed, or is away, and will be placed again later.
@@ -113,19 +119,10 @@ func Reconcile(in Input) Result {
 		sorted[i] = sorter{in: &in, cur: cur, out: &out, group: Group{Index: i, Spec: &cur.Spec.TaskGroups[i]}}
 	}
 	for _, a := range in.Allocs {
-		i := -1
-		if a.Version == cur {
-			i = int(a.Group)
-		} else if a.Version.Job == in.Job.Key {
-			i = cur.GroupIndex(a.GroupName())
-		}
-		switch {
-		case i >= 0:
+		if i, why := in.groupOf(cur, a); i >= 0 {
 			sorted[i].add(a)
-		case a.Version.Job != in.Job.Key:
-			in.end(&out, a, "the job is purged")
-		default:
-			in.end(&out, a, fmt.Sprintf("group %s is not in version %d of the job", a.GroupName(), cur.Version))
+		} else {
+			in.end(&out, a, why)
 		}
 	}
 	for i := range sorted {
@@ -133,6 +130,21 @@ func Reconcile(in Input) Result {
 		out.Groups = append(out.Groups, sorted[i].group)
 	}
 	return out
+}
+
+// groupOf is the position of an allocation's group in the current version, or -1
+// and why it has none.
+func (in *Input) groupOf(cur *state.JobVersion, a *state.Alloc) (int, string) {
+	switch {
+	case a.Version == cur:
+		return int(a.Group), ""
+	case a.Version.Job != in.Job.Key:
+		return -1, "the job is purged"
+	}
+	if i := cur.GroupIndex(a.GroupName()); i >= 0 {
+		return i, ""
+	}
+	return -1, fmt.Sprintf("group %s is not in version %d of the job", a.GroupName(), cur.Version)
 }
 
 // end stops what is not wanted any more. A failed allocation that still counts is

@@ -1,0 +1,142 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
+	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
+	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// ready yields the nodes that take new work.
+func (a *attempt) ready(yield func(*state.Node) bool) {
+	for n := range a.in.View.Nodes() {
+		if n.Ready() && !yield(n) {
+			return
+		}
+	}
+}
+
+// admits judges a node by the rules of a group, and counts it for the explanation
+// of that group.
+func (a *attempt) admits(group int, n *state.Node) bool {
+	c := a.checkers[group]
+	if c == nil {
+		if a.checkers == nil {
+			a.checkers = map[int]*feasible.Checker{}
+		}
+		c = feasible.New(a.cur.Spec, &a.cur.Spec.TaskGroups[group])
+		a.checkers[group] = c
+	}
+	return c.Judge(n.Spec)
+}
+
+// placePinned places where the strategy said, as far as there is room. A node that
+// the rules keep out is not missed: the job is for those that they let in. One
+// without room is, and the evaluation waits for it.
+func (a *attempt) placePinned(g *reconcile.Group) {
+	change := GroupChange{
+		Group: g.Spec.Name, InPlace: len(g.InPlace), Keep: len(g.Keep), Stop: g.Surplus, Lost: g.Lost,
+		Delayed: len(g.Delayed), Spent: g.Spent, Done: g.Done,
+	}
+	outcome := state.GroupOutcome{Group: g.Spec.Name}
+	if len(g.Place) > 0 {
+		a.pool.enter(g)
+		full := a.fillPinned(g, &change)
+		outcome.Placed, outcome.Queued = len(g.Place)-len(full), len(full)
+		outcome.Metric = a.pinnedMetric(g, full)
+		change.Queued, change.Metric = outcome.Queued, outcome.Metric
+	}
+	a.explain.Groups = append(a.explain.Groups, change)
+	a.outcomes = append(a.outcomes, outcome)
+}
+
+// fillPinned places and returns the placements that found no room.
+func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place) {
+	ask := a.cur.Asks[g.Index]
+	cols, chained := command.Placements{Group: uint16(g.Index)}, false
+	var prevs []command.Replaced
+	for _, s := range g.Place {
+		n := a.pool.find(s.Node)
+		if n == nil || ask.CPU > n.Free.CPU || ask.MemoryMB > n.Free.MemoryMB {
+			full = append(full, s)
+			if n != nil && s.Replace {
+				give(n, s.Prev.Ask(), -1) // it runs on
+				n.InJob++
+			}
+			continue
+		}
+		give(n, ask, -1)
+		n.InJob++
+		cols.Nodes, cols.Names, cols.IDs = append(cols.Nodes, s.Node), append(cols.Names, s.Index), append(cols.IDs, a.mint())
+		prev := command.Replaced{}
+		if s.Prev != nil {
+			prev.Alloc, chained = s.Prev.ID, true
+		}
+		prevs = append(prevs, prev)
+		if !s.Replace {
+			change.Place++
+			continue
+		}
+		change.Destructive++
+		a.stop(s.Prev, false, fmt.Sprintf("replaced by version %d of the job", a.cur.Version))
+	}
+	if chained {
+		cols.Prevs = prevs
+	}
+	if len(cols.IDs) > 0 {
+		a.plan.Groups = append(a.plan.Groups, cols)
+	}
+	return full
+}
+
+// pinnedMetric says how the nodes fared: those that the rules keep out are counted
+// and explained, for whoever wonders where the job is not, and so are those without
+// room.
+func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *fleet.AllocMetric {
+	m := &fleet.AllocMetric{NodesInPool: len(a.pool.rows) + len(a.pool.absent), NodesEvaluated: len(g.Place)}
+	if c := a.checkers[g.Index]; c != nil {
+		c.Explain(m)
+		m.NodesEvaluated += m.NodesFiltered
+	}
+	if len(full) == 0 {
+		return m
+	}
+	m.NodesExhausted, m.CoalescedFailures = len(full), len(full)-1
+	ask := a.cur.Asks[g.Index]
+	dims := []dimension{
+		{name: "cpu", unit: "MHz", ask: ask.CPU, of: func(a fleet.Ask) int64 { return a.CPU }},
+		{name: "memory", unit: "MiB", ask: ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
+	}
+	for _, s := range full {
+		i, there := slices.BinarySearchFunc(a.pool.nodes, s.Node, func(n rank.Node, k state.NodeKey) int { return int(n.Key) - int(k) })
+		if !there {
+			continue
+		}
+		n := &a.pool.nodes[i]
+		free := n.Free
+		if s.Replace { // what would be free once it is replaced
+			free = fleet.Ask{CPU: free.CPU + s.Prev.Ask().CPU, MemoryMB: free.MemoryMB + s.Prev.Ask().MemoryMB}
+		}
+		for k := range dims {
+			dims[k].see(&rank.Node{Key: n.Key, Cap: n.Cap, Free: free}, i, true)
+		}
+	}
+	for k := range dims {
+		d := &dims[k]
+		if d.nodes == 0 {
+			continue
+		}
+		if m.DimensionExhausted == nil {
+			m.DimensionExhausted = map[string]int{}
+		}
+		m.DimensionExhausted[d.name] = d.nodes
+		m.Refusals = append(m.Refusals, d.refusal(a.pool.rows[d.example].Spec.Name))
+	}
+	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
+	return m
+}
