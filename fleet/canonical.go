@@ -39,7 +39,12 @@ func Canonicalize(j *Job) {
 	clearEmpty(&j.JobUncarried)
 	for i := range j.TaskGroups {
 		canonicalGroup(&j.TaskGroups[i], j.Type)
+		canonicalSteps(j, &j.TaskGroups[i])
 	}
+	inherit(&j.Update, nil)
+	inherit(&j.Migrate, nil)
+	fillUpdate(j.Update)
+	fillMigrate(j.Migrate)
 }
 
 func canonicalGroup(g *TaskGroup, jobType string) {

@@ -34,7 +34,7 @@ func TestUpdateKind(t *testing.T) {
 		"kill timeout":       {func(j *Job) { j.TaskGroups[0].Tasks[0].KillTimeout = Ptr(Duration(9)) }, ChangeInPlace},
 		"restart policy":     {func(j *Job) { j.TaskGroups[0].RestartPolicy.Attempts = Ptr(9) }, ChangeInPlace},
 		"job constraint":     {func(j *Job) { j.Constraints = []Constraint{{LTarget: "a"}} }, ChangeInPlace},
-		"uncarried of job":   {func(j *Job) { j.Update = json.RawMessage(`{"MaxParallel":1}`) }, ChangeInPlace},
+		"uncarried of job":   {func(j *Job) { j.Periodic = json.RawMessage(`{"Enabled":true}`) }, ChangeInPlace},
 		"uncarried of task":  {func(j *Job) { j.TaskGroups[0].Tasks[0].Services = json.RawMessage(`[{}]`) }, ChangeInPlace},
 		"uncarried resource": {func(j *Job) { j.TaskGroups[0].Tasks[0].Resources.DiskMB = json.RawMessage(`5`) }, ChangeInPlace},
 		"job meta":           {func(j *Job) { j.Meta = map[string]string{"a": "b"} }, ChangeRestart},
@@ -98,6 +98,10 @@ func TestUpdateKindFollowsTags(t *testing.T) {
 		}
 	}
 	old, job := sampleJob(), sampleJob()
+	for _, j := range []*Job{old, job} {
+		j.Update, j.Migrate = &UpdateStrategy{}, &MigrateStrategy{}
+		Canonicalize(j)
+	}
 	check(reflect.ValueOf(job).Elem(), ChangeNone, job, old)
 	check(reflect.ValueOf(&job.TaskGroups[0]).Elem(), ChangeNone, job, old)
 	check(reflect.ValueOf(&job.TaskGroups[0].Tasks[0]).Elem(), ChangeNone, job, old)

@@ -12,11 +12,11 @@ import (
 func TestDiffEdited(t *testing.T) {
 	old, next := sampleJob(), sampleJob()
 	old.Stop = true
-	old.Update = json.RawMessage(`{"MaxParallel":1,"Canary":[1,2]}`)
+	old.Periodic = json.RawMessage(`{"MaxParallel":1,"Canary":[1,2]}`)
 	next.Priority = Ptr(70)
 	next.Datacenters = []string{"dc2", "*"}
 	next.Meta = map[string]string{"owner": "ops"}
-	next.Update = json.RawMessage(`{"Canary":[1,3],"Extra":null}`)
+	next.Periodic = json.RawMessage(`{"Canary":[1,3],"Extra":null}`)
 	next.AllAtOnce = json.RawMessage(`true`)
 	next.VaultToken = json.RawMessage(`[{}, []]`) // empty inside is something
 	next.ConsulToken = json.RawMessage("{ }")     // empty at the top is nothing
@@ -61,7 +61,7 @@ Added Constraint
   Added RTarget: "" → "b"
 Added Datacenter
   Added Datacenter: "" → "dc2"
-Edited Update
+Edited Periodic
   Edited Canary[1]: "2" → "3"
   Added Extra: "" → "null"
   Deleted MaxParallel: "1" → ""

@@ -11,6 +11,8 @@ type TaskGroup struct {
 	RestartPolicy    *RestartPolicy    `hcl:"restart,block" change:"inplace"`
 	ReschedulePolicy *ReschedulePolicy `hcl:"reschedule,block" change:"inplace"`
 	Disconnect       *Disconnect       `json:",omitempty" hcl:"disconnect,block" change:"inplace"`
+	Update           *UpdateStrategy   `json:",omitempty" hcl:"update,block" change:"inplace"`
+	Migrate          *MigrateStrategy  `json:",omitempty" hcl:"migrate,block" change:"inplace"`
 	Meta             map[string]string `hcl:"meta,map" change:"restart"`
 
 	GroupUncarried `change:"inplace"`
@@ -46,8 +48,6 @@ type GroupUncarried struct {
 	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
 	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
 	Volumes                   json.RawMessage `json:",omitempty" hcl:"volume,json"`
-	Update                    json.RawMessage `json:",omitempty" hcl:"update,json"`
-	Migrate                   json.RawMessage `json:",omitempty" hcl:"migrate,json"`
 	EphemeralDisk             json.RawMessage `json:",omitempty" hcl:"ephemeral_disk,json"`
 	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
 	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`

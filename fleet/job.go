@@ -48,8 +48,10 @@ type Job struct {
 	Datacenters []string          `hcl:"datacenters" change:"inplace"`
 	NodePool    string            `json:",omitempty" hcl:"node_pool" change:"inplace"`
 	Constraints []Constraint      `hcl:"constraint,block" change:"inplace"`
-	TaskGroups  []TaskGroup       `hcl:"group,block" change:"none"` // compared group by group
-	Meta        map[string]string `hcl:"meta,map" change:"restart"` // tasks see it as NOMAD_META_*
+	TaskGroups  []TaskGroup       `hcl:"group,block" change:"none"`                        // compared group by group
+	Update      *UpdateStrategy   `json:",omitempty" hcl:"update,block" change:"inplace"`  // for groups that say nothing else
+	Migrate     *MigrateStrategy  `json:",omitempty" hcl:"migrate,block" change:"inplace"` // likewise
+	Meta        map[string]string `hcl:"meta,map" change:"restart"`                        // tasks see it as NOMAD_META_*
 
 	JobUncarried `change:"inplace"`
 
@@ -108,11 +110,9 @@ type JobUncarried struct {
 	AllAtOnce     json.RawMessage `json:",omitempty" hcl:"all_at_once,json"`
 	Affinities    json.RawMessage `json:",omitempty" hcl:"affinity,json"`
 	Spreads       json.RawMessage `json:",omitempty" hcl:"spread,json"`
-	Update        json.RawMessage `json:",omitempty" hcl:"update,json"`
 	Periodic      json.RawMessage `json:",omitempty" hcl:"periodic,json"`
 	Parameterized json.RawMessage `json:"ParameterizedJob,omitempty" hcl:"parameterized,json"`
 	Multiregion   json.RawMessage `json:",omitempty" hcl:"multiregion,json"`
-	Migrate       json.RawMessage `json:",omitempty" hcl:"migrate,json"`
 	Vault         json.RawMessage `json:",omitempty" hcl:"vault,json"`
 	Consul        json.RawMessage `json:",omitempty" hcl:"consul,json"`
 	UI            json.RawMessage `json:",omitempty" hcl:"ui,json"`

@@ -108,6 +108,7 @@ func TestValidateMessages(t *testing.T) {
 func fillPointers(j *Job) {
 	for i := range j.TaskGroups {
 		canonicalGroup(&j.TaskGroups[i], j.Type)
+		canonicalSteps(j, &j.TaskGroups[i])
 	}
 }
 

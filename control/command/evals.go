@@ -38,6 +38,7 @@ type minter struct {
 	at     int64
 	random *rand.ChaCha8
 	done   map[state.JobKey]bool
+	looked map[state.JobKey]bool // for steps of updates that wait
 	ids    []fleet.UUID
 }
 
@@ -50,7 +51,7 @@ func seedOf(id fleet.UUID, index uint64) (seed [32]byte) {
 }
 
 func newMinter(x *state.Txn, index uint64, at int64, seed [32]byte) *minter {
-	return &minter{x: x, index: index, at: at, random: rand.NewChaCha8(seed), done: map[state.JobKey]bool{}}
+	return &minter{x: x, index: index, at: at, random: rand.NewChaCha8(seed), done: map[state.JobKey]bool{}, looked: map[state.JobKey]bool{}}
 }
 
 // evaluate gives a job an evaluation, unless it is stopped, gone, or has one

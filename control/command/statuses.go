@@ -55,12 +55,34 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 	case c.Observed == a.Observed:
 	case c.Desired == state.DesiredRun && wantsReplacement(&c):
 		m.evaluate(c.Version.Job, fleet.TriggerAllocFailure, node)
+	case c.Desired == state.DesiredRun && c.Observed == state.ObservedRunning && m.awaitsStep(&c):
+		m.evaluate(c.Version.Job, fleet.TriggerRolling, node)
 	case c.Desired == state.DesiredRun && a.Observed == state.ObservedUnknown:
 		m.evaluate(c.Version.Job, fleet.TriggerReconnect, node)
 	case c.Desired != state.DesiredRun && c.Observed.Terminal() && m.awaited(&c):
 		m.evaluate(c.Version.Job, fleet.TriggerAllocStop, node)
 	}
 	return true
+}
+
+// awaitsStep reports whether the next step of an update waits for allocations like
+// this one to run: its group is replaced in steps, and some are of another version
+// still. What is left is looked for once per command and job.
+func (m *minter) awaitsStep(a *state.Alloc) bool {
+	j := m.x.Job(a.Version.Job)
+	if j == nil || j.Stop || m.done[j.Key] || a.Version != j.Current() || a.Version.Version == 0 || a.GroupSpec().Step() == 0 {
+		return false
+	}
+	if m.looked[j.Key] {
+		return false
+	}
+	m.looked[j.Key] = true
+	for other := range m.x.AllocsByJob(j.Key) {
+		if other.Version != a.Version && other.Holds() {
+			return true
+		}
+	}
+	return false
 }
 
 // awaited reports whether a successor waits for the allocation's end.

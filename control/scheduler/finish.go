@@ -61,6 +61,40 @@ func (a *attempt) newEval(trigger, status string) state.Eval {
 	return e
 }
 
+// steps is what is left of updates for later.
+type steps struct {
+	left int       // running allocations that later steps replace
+	next time.Time // when time alone makes one due; zero if none does
+}
+
+func (a *attempt) later(g *reconcile.Group) {
+	a.steps.left += g.Later
+	a.steps.at(g.NextStep)
+}
+
+func (s *steps) at(t time.Time) {
+	if !t.IsZero() && (s.next.IsZero() || t.Before(s.next)) {
+		s.next = t
+	}
+}
+
+// nextStep adds the evaluation that takes the next step of an update which waits
+// for a time, if none is there already. The others are raised by the devices'
+// reports, when the log takes them in.
+func (a *attempt) nextStep() {
+	if a.steps.next.IsZero() {
+		return
+	}
+	for e := range a.in.View.EvalsByJob(a.plan.Namespace, a.plan.Job) {
+		if !e.Ended() && e.Trigger == fleet.TriggerRolling && e.WaitUntil > 0 && e.ID != a.plan.Eval {
+			return
+		}
+	}
+	e := a.newEval(fleet.TriggerRolling, fleet.EvalPending)
+	e.WaitUntil = a.steps.next.Add(followupStep - 1).Truncate(followupStep).UnixNano()
+	a.follow = append(a.follow, e)
+}
+
 // finish writes what becomes of the evaluation and which follow it.
 func (a *attempt) finish() {
 	e := a.ended(fleet.EvalComplete)
@@ -69,6 +103,10 @@ func (a *attempt) finish() {
 	for _, o := range a.outcomes {
 		placed, queued = placed+o.Placed, queued+o.Queued
 	}
+	if a.steps.left > 0 {
+		e.Description = fmt.Sprintf("later steps of the update replace %d more", a.steps.left)
+	}
+	a.nextStep()
 	waiting, others := a.blocked()
 	switch {
 	case queued == 0:

@@ -53,6 +53,7 @@ type attempt struct {
 	outcomes []state.GroupOutcome
 	follow   followups
 	checkers map[int]*feasible.Checker // of the groups that were judged node by node
+	steps    steps
 }
 
 // Schedule decides what becomes of an evaluation. It has no error: an evaluation
@@ -197,6 +198,7 @@ func (a *attempt) run(r reconcile.Result) {
 			a.plan.Updates = append(a.plan.Updates, row.ID)
 		}
 		a.delay(g)
+		a.later(g)
 		if g.Pinned {
 			a.placePinned(g)
 		} else {

@@ -26,6 +26,8 @@ const (
 	BugTwiceOnNode      Bug = "place a job for every node twice on one"
 	BugNodeLeftOut      Bug = "leave a node out of a job for every node"
 	BugStopOnLost       Bug = "stop what a job for every node has on a lost node"
+	BugStepForgotten    Bug = "never take the next step of an update"
+	BugStepTooLarge     Bug = "replace more at a time than an update says"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -34,6 +36,7 @@ var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
+	BugStepForgotten, BugStepTooLarge,
 }
 
 // planted is the part that the device's own hook carries.

@@ -134,6 +134,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 		}
 	}
 	c.reunited(before, after, p, index)
+	c.stepped(before, p, index)
 	j := after.JobByID(p.Namespace, p.Job)
 	if j == nil {
 		return
@@ -144,8 +145,10 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
-		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil {
-			continue // of a pair whose device was away, the replacement has the name
+		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil || fleet.PerNode(a.Version.Spec.Type) {
+			// Of a pair whose device was away, the replacement has the name; and a job
+			// that was one for every node had it everywhere.
+			continue
 		}
 		if other := names[a.Name()]; other != nil {
 			c.s.object("entry %d gives the name %s to %s and %s", index, a.Name(), short(other.ID), short(a.ID))
@@ -291,8 +294,8 @@ func (c *checks) alone(m *machine, a device.StartTask) {
 			if p.in.Alloc == a.Alloc || p.in.Task != a.Instance.Task || p.name != a.Name || p.group.Replaced() {
 				continue
 			}
-			if fleet.PerNode(p.job.Type) && other != m {
-				continue
+			if other != m && (fleet.PerNode(p.job.Type) || fleet.PerNode(a.Job.Type)) {
+				continue // each node has one
 			}
 			if o := c.s.server.store.View().AllocByID(p.in.Alloc); o != nil && row != nil && o.Version.Job == row.Version.Job {
 				c.s.object("device %d starts %s of %s, and %s of it runs on device %d", m.n, instanceID(a.Instance), a.Name, id, other.n)

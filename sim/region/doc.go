@@ -28,6 +28,8 @@
 // a fact of its node that its job said must not be.
 // Of a job for every node: never two of a group on one, none given up for good
 // because its device is away, and at rest one wherever the rules and the room let it.
+// Of an update in steps: never more under way than max_parallel, and none left
+// over at rest unless replacements fail or find no room.
 // At each action of a device: no start of what runs, ended, or is not on disk; no
 // stop that nobody wanted. At each rebuild and at the end: equal logs give equal
 // states; nothing acknowledged is missing. At rest: every evaluation ended or

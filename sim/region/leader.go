@@ -214,6 +214,11 @@ func (l *leadership) schedule(d broker.Delivery, view *state.View, inFlight func
 			again.Snapshot = view.Index()
 			out.Plan = command.Plan{Eval: d.Eval.ID, Namespace: d.Eval.Namespace, Job: d.Eval.Job, At: l.s.now.UnixNano(), Evals: []state.Eval{again}}
 		}
+		if l.s.opts.Bug == BugStepForgotten && d.Eval.Trigger == fleet.TriggerRolling {
+			ended := *d.Eval
+			ended.Status, ended.WaitUntil = fleet.EvalComplete, 0
+			out.Plan = command.Plan{Eval: d.Eval.ID, Namespace: d.Eval.Namespace, Job: d.Eval.Job, At: l.s.now.UnixNano(), Evals: []state.Eval{ended}}
+		}
 		if l.s.opts.Bug == BugStopBoth {
 			stopBoth(view, &out.Plan)
 		}

@@ -2,8 +2,6 @@ package region
 
 import (
 	"github.com/dunlin-edge/dunlin/control/command"
-	"github.com/dunlin-edge/dunlin/control/scheduler"
-	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
@@ -81,38 +79,4 @@ func meets(g *fleet.TaskGroup, n *state.Node) bool {
 		}
 	}
 	return true
-}
-
-// spoiled are strategies with a bug of the scheduler in them; nil: the real ones.
-func spoiled(b Bug) scheduler.Strategies {
-	spoil := map[Bug]func(*reconcile.Result){
-		BugTwiceOnNode: func(r *reconcile.Result) {
-			for i := range r.Groups {
-				if p := r.Groups[i].Place; len(p) > 0 && p[0].Prev == nil {
-					r.Groups[i].Place = append(p, p[0])
-				}
-			}
-		},
-		BugNodeLeftOut: func(r *reconcile.Result) {
-			for i := range r.Groups {
-				if p := r.Groups[i].Place; len(p) > 0 && !p[len(p)-1].Replace {
-					r.Groups[i].Place = p[:len(p)-1]
-				}
-			}
-		},
-		BugStopOnLost: func(r *reconcile.Result) { r.Stops, r.Unknown = append(r.Stops, r.Unknown...), nil },
-	}[b]
-	if spoil == nil {
-		return nil
-	}
-	all := scheduler.Builtin()
-	for _, t := range []string{fleet.JobTypeSystem, fleet.JobTypeSysBatch} {
-		real := all[t]
-		all = all.With(t, func(in reconcile.Input) reconcile.Result {
-			r := real(in)
-			spoil(&r)
-			return r
-		})
-	}
-	return all
 }

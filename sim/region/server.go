@@ -24,7 +24,7 @@ type server struct {
 	foreign  bool                     // of another region
 	heard    map[fleet.UUID]time.Time // of devices
 	mark     uint64                   // names what this life of the process writes
-	after    uint64                   // index that it began from
+	after    uint64                   // index that its first term began from
 	term     uint64
 	log      *raftLog
 	store    *state.Store
@@ -65,7 +65,7 @@ func (v *server) start() {
 		return
 	}
 	v.store = v.log.rebuild()
-	v.up, v.life, v.mark, v.after = true, v.life+1, v.s.rng.Uint64()|1, v.store.View().Index()
+	v.up, v.life, v.mark, v.after = true, v.life+1, v.s.rng.Uint64()|1, 0
 	v.s.note("server starts at index %d", v.store.View().Index())
 	v.elect()
 }
@@ -92,6 +92,9 @@ func (v *server) elect() {
 func (v *server) takeOver() {
 	v.s.note("term %d begins at index %d", v.term, v.store.View().Index())
 	v.lead = newLeadership(v)
+	if v.after == 0 { // as the real one does: what an earlier life wrote is applied by now
+		v.after = v.store.View().Index()
+	}
 	region := v.store.View().Region()
 	at := v.s.now.UnixNano()
 	if region.ID.IsZero() {

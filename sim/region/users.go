@@ -142,6 +142,9 @@ func (u *users) newJob(i int) *fleet.Job {
 	if s.chance(400) {
 		g.Disconnect = u.disconnect()
 	}
+	if !fleet.Finite(j.Type) && s.chance(500) {
+		g.Update = &fleet.UpdateStrategy{MaxParallel: fleet.Ptr(s.rng.IntN(3)), Stagger: fleet.Ptr(fleet.Duration(s.between(0, 10*time.Second)))}
+	}
 	for k := range 1 + s.rng.IntN(2) {
 		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))
 	}

@@ -47,11 +47,15 @@ func (s *sorter) addLost(a *state.Alloc, name string) {
 // retire stops an allocation of a group without replacements, and holds its slot
 // until its end is known: its successor must not run beside it.
 func (s *sorter) retire(a *state.Alloc, why string) {
+	s.release(a, why)
+	s.hold(a, roleEnding)
+}
+
+func (s *sorter) release(a *state.Alloc, why string) {
 	if why == "" {
 		why = fmt.Sprintf("replaced by version %d of the job", s.cur.Version)
 	}
 	s.out.Stops = append(s.out.Stops, Stop{Alloc: a, Reason: why + "; its successor starts when its end is known"})
-	s.hold(a, roleEnding)
 }
 
 // reunite decides about originals that are wanted and have a replacement.

@@ -51,6 +51,7 @@ type sorter struct {
 	byID      map[fleet.UUID]*state.Alloc // made when a chain is followed
 	vacant    map[uint32]vacancy
 	changes   []change // few: one per old version
+	budget    int      // how many the new version may replace in this step
 }
 
 type change struct {
@@ -132,11 +133,7 @@ func (s *sorter) addWanted(a *state.Alloc) {
 // replace gives an allocation's slot to a successor: at once, or, in a group
 // without replacements, when it has ended.
 func (s *sorter) replace(a *state.Alloc, why string) {
-	if s.group.Spec.Replaced() {
-		s.holders = append(s.holders, holder{alloc: a, role: roleReplace, why: why})
-	} else {
-		s.retire(a, why)
-	}
+	s.holders = append(s.holders, holder{alloc: a, role: roleReplace, why: why})
 }
 
 // broken asks for a rule that must hold as long as the allocation lives. What is
@@ -202,6 +199,7 @@ func (s *sorter) settle() {
 		}
 	}
 	s.holders = kept
+	s.budget = s.step(kept)
 	for _, h := range kept {
 		s.assign(h)
 	}
@@ -224,7 +222,7 @@ func (s *sorter) assign(h holder) {
 	case roleInPlace:
 		g.InPlace = append(g.InPlace, h.alloc)
 	case roleReplace:
-		g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true, Reason: h.why})
+		s.change(h)
 	case roleDone:
 		g.Done++
 	case roleSpent:

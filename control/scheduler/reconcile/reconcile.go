@@ -66,6 +66,10 @@ type Group struct {
 	Spent   int // failed and not to be placed again
 	Done    int // completed
 	Ending  int // stopped, and their successors wait for the end
+	Later   int // of Keep: the new version replaces them in a later step
+	// NextStep is when a step that was taken before lets the next one follow; zero:
+	// what it waits for is not time.
+	NextStep time.Time
 	// Pinned: each placement names its node, and one that finds no room there waits
 	// for that node alone.
 	Pinned bool

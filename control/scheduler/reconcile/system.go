@@ -40,11 +40,18 @@ func PerNode(in Input) Result {
 			on:     map[state.NodeKey]*slot{},
 		}
 	}
-	for _, a := range in.Allocs {
-		if i, why := in.groupOf(cur, a); i >= 0 {
-			groups[i].add(a)
-		} else {
-			in.end(&out, a, why)
+	// Of two on a node the one that is as it should be stays, however young.
+	fits := func(a *state.Alloc) bool { return a.Version == cur && a.Holds() }
+	for _, first := range [2]bool{true, false} {
+		for _, a := range in.Allocs {
+			if fits(a) != first {
+				continue
+			}
+			if i, why := in.groupOf(cur, a); i >= 0 {
+				groups[i].add(a)
+			} else {
+				in.end(&out, a, why)
+			}
 		}
 	}
 	for i := range groups {
@@ -62,7 +69,9 @@ type slot struct {
 
 type perNode struct {
 	sorter
-	on map[state.NodeKey]*slot
+	on  map[state.NodeKey]*slot
+	all []*state.Alloc
+	old []Place // that the new version may replace
 }
 
 func (p *perNode) slot(k state.NodeKey) *slot {
@@ -74,9 +83,10 @@ func (p *perNode) slot(k state.NodeKey) *slot {
 	return s
 }
 
-// add sorts one allocation; they come oldest first.
+// add sorts one allocation; of each kind they come oldest first.
 func (p *perNode) add(a *state.Alloc) {
 	s, g := p.slot(a.Node), &p.group
+	p.all = append(p.all, a)
 	switch {
 	case a.Desired != state.DesiredRun && !a.Observed.Terminal() && !g.Spec.Replaced():
 		s.taken = true
@@ -142,22 +152,43 @@ func (p *perNode) addLive(s *slot, a *state.Alloc) {
 	}
 }
 
-// renew replaces an allocation by the new version where that can be now. A node
-// that takes no new work keeps the old one until it does.
+// renew notes an allocation that the new version replaces where that can be now. A
+// node that takes no new work keeps the old one until it does.
 func (p *perNode) renew(a *state.Alloc, n *state.Node) {
-	switch {
-	case !n.Ready() || !p.in.Field.Admits(p.group.Index, n):
+	if !n.Ready() || !p.in.Field.Admits(p.group.Index, n) {
 		p.group.Keep = append(p.group.Keep, a)
-	case !p.group.Spec.Replaced():
-		p.retire(a, "")
-		p.group.Ending++
-	default:
-		p.group.Place = append(p.group.Place, Place{Prev: a, Replace: true, Node: n.Key})
+		return
+	}
+	p.old = append(p.old, Place{Prev: a, Replace: true, Node: n.Key})
+}
+
+// advance takes the next step of an update, by node.
+func (p *perNode) advance() {
+	g := &p.group
+	slices.SortFunc(p.old, byNode)
+	limit, next := p.step(p.all)
+	for i, s := range p.old {
+		switch {
+		case i >= limit:
+			g.Keep = append(g.Keep, s.Prev)
+			g.Later++
+		case !g.Spec.Replaced():
+			p.release(s.Prev, "")
+			g.Ending++
+		default:
+			g.Place = append(g.Place, s)
+		}
+	}
+	if g.Later > 0 {
+		g.NextStep = next
 	}
 }
 
+func byNode(a, b Place) int { return cmp.Compare(a.Node, b.Node) }
+
 // settle fills the nodes that have nothing.
 func (p *perNode) settle() {
+	p.advance()
 	if *p.group.Spec.Count > 0 {
 		for n := range p.in.Field.Nodes {
 			s := p.on[n.Key]
@@ -171,5 +202,5 @@ func (p *perNode) settle() {
 			p.group.Place = append(p.group.Place, place)
 		}
 	}
-	slices.SortFunc(p.group.Place, func(a, b Place) int { return cmp.Compare(a.Node, b.Node) })
+	slices.SortFunc(p.group.Place, byNode)
 }

@@ -1,0 +1,62 @@
+package region
+
+import (
+	"github.com/dunlin-edge/dunlin/control/scheduler"
+	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/fleet"
+)
+
+// spoiled are strategies with a bug of the scheduler in them; nil: the real ones.
+func spoiled(b Bug) scheduler.Strategies {
+	spoil := map[Bug]func(*reconcile.Input, *reconcile.Result){
+		BugTwiceOnNode: func(_ *reconcile.Input, r *reconcile.Result) {
+			for i := range r.Groups {
+				if p := r.Groups[i].Place; len(p) > 0 && p[0].Prev == nil {
+					r.Groups[i].Place = append(p, p[0])
+				}
+			}
+		},
+		BugNodeLeftOut: func(_ *reconcile.Input, r *reconcile.Result) {
+			for i := range r.Groups {
+				if p := r.Groups[i].Place; len(p) > 0 && !p[len(p)-1].Replace {
+					r.Groups[i].Place = p[:len(p)-1]
+				}
+			}
+		},
+		BugStopOnLost: func(_ *reconcile.Input, r *reconcile.Result) { r.Stops, r.Unknown = append(r.Stops, r.Unknown...), nil },
+		BugStepTooLarge: func(in *reconcile.Input, r *reconcile.Result) {
+			for i := range r.Groups {
+				g := &r.Groups[i]
+				kept := g.Keep[:0]
+				for _, a := range g.Keep {
+					if g.Later > 0 && a.Version != in.Job.Current() {
+						g.Place = append(g.Place, reconcile.Place{Index: a.Index, Prev: a, Replace: true, Node: a.Node})
+					} else {
+						kept = append(kept, a)
+					}
+				}
+				g.Keep = kept
+			}
+		},
+	}[b]
+	if spoil == nil {
+		return nil
+	}
+	all := scheduler.Builtin()
+	for _, t := range spoiledTypes(b) {
+		real := all[t]
+		all = all.With(t, func(in reconcile.Input) reconcile.Result {
+			r := real(in)
+			spoil(&in, &r)
+			return r
+		})
+	}
+	return all
+}
+
+func spoiledTypes(b Bug) []string {
+	if b == BugStepTooLarge {
+		return []string{fleet.JobTypeService, fleet.JobTypeSystem}
+	}
+	return []string{fleet.JobTypeSystem, fleet.JobTypeSysBatch}
+}
