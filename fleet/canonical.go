@@ -36,6 +36,7 @@ func Canonicalize(j *Job) {
 	}
 	canonicalConstraints(j.Constraints)
 	j.Constraints, j.Meta = emptyNil(j.Constraints), emptyNilMap(j.Meta)
+	j.Affinities, j.Spreads = canonicalAffinities(j.Affinities), canonicalSpreads(j.Spreads)
 	clearEmpty(&j.JobUncarried)
 	for i := range j.TaskGroups {
 		canonicalGroup(&j.TaskGroups[i], j.Type)
@@ -51,6 +52,7 @@ func canonicalGroup(g *TaskGroup, jobType string) {
 	setDefaultPtr(&g.Count, 1)
 	canonicalConstraints(g.Constraints)
 	g.Constraints, g.Meta = emptyNil(g.Constraints), emptyNilMap(g.Meta)
+	g.Affinities, g.Spreads = canonicalAffinities(g.Affinities), canonicalSpreads(g.Spreads)
 	clearEmpty(&g.GroupUncarried)
 	if g.RestartPolicy == nil {
 		g.RestartPolicy = &RestartPolicy{}
@@ -85,6 +87,7 @@ func canonicalTask(t *Task, g *TaskGroup) {
 	}
 	canonicalRestart(t.RestartPolicy, *g.RestartPolicy)
 	canonicalConstraints(t.Constraints)
+	t.Affinities = canonicalAffinities(t.Affinities)
 	t.Constraints, t.Meta, t.Env = emptyNil(t.Constraints), emptyNilMap(t.Meta), emptyNilMap(t.Env)
 	t.Config = canonicalJSON(t.Config)
 	clearEmpty(&t.TaskUncarried)

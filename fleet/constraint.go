@@ -2,23 +2,27 @@ package fleet
 
 import (
 	"iter"
+	"strconv"
 	"strings"
 )
 
 // Constraint operators. An empty operand means OpEqual.
 const (
-	OpEqual         = "="
-	OpNotEqual      = "!="
-	OpLess          = "<"
-	OpLessEqual     = "<="
-	OpGreater       = ">"
-	OpGreaterEqual  = ">="
-	OpRegexp        = "regexp"
-	OpVersion       = "version"
-	OpSetContains   = "set_contains"
-	OpIsSet         = "is_set"
-	OpIsNotSet      = "is_not_set"
-	OpDistinctHosts = "distinct_hosts"
+	OpEqual            = "="
+	OpNotEqual         = "!="
+	OpLess             = "<"
+	OpLessEqual        = "<="
+	OpGreater          = ">"
+	OpGreaterEqual     = ">="
+	OpRegexp           = "regexp"
+	OpVersion          = "version"
+	OpSemver           = "semver"
+	OpSetContains      = "set_contains" // every element that the other side names
+	OpSetContainsAny   = "set_contains_any"
+	OpIsSet            = "is_set"
+	OpIsNotSet         = "is_not_set"
+	OpDistinctHosts    = "distinct_hosts"
+	OpDistinctProperty = "distinct_property" // at most so many allocations on nodes of one value
 )
 
 // Modes of a constraint: when it must hold.
@@ -34,7 +38,7 @@ const (
 // Operators lists every constraint operator, for messages and suggestions.
 var Operators = []string{
 	OpEqual, OpNotEqual, OpLess, OpLessEqual, OpGreater, OpGreaterEqual,
-	OpRegexp, OpVersion, OpSetContains, OpIsSet, OpIsNotSet, OpDistinctHosts,
+	OpRegexp, OpVersion, OpSemver, OpSetContains, OpSetContainsAny, OpIsSet, OpIsNotSet, OpDistinctHosts, OpDistinctProperty,
 }
 
 // Constraint is a rule a node must satisfy. LTarget is usually a reference such
@@ -53,8 +57,20 @@ func (c Constraint) Op() string {
 		return OpEqual
 	case "not":
 		return OpNotEqual
+	case "set_contains_all":
+		return OpSetContains
 	}
 	return c.Operand
+}
+
+// PropertyMax is how many allocations distinct_property lets nodes of one value
+// have; not ok: the constraint says no number.
+func (c Constraint) PropertyMax() (n int, ok bool) {
+	if c.RTarget == "" {
+		return 1, true
+	}
+	n, err := strconv.Atoi(c.RTarget)
+	return n, err == nil && n >= 1 && n <= GroupCountMax
 }
 
 // Always reports whether the constraint must hold as long as the allocation
@@ -120,6 +136,9 @@ func (c Constraint) String() string {
 		return op
 	case OpIsSet, OpIsNotSet:
 		return c.LTarget + " " + op
+	case OpDistinctProperty:
+		n, _ := c.PropertyMax()
+		return op + " " + c.LTarget + " (at most " + strconv.Itoa(n) + " of a value)"
 	default:
 		return c.LTarget + " " + op + " " + c.RTarget
 	}

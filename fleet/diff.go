@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -186,7 +185,7 @@ func diffStruct(old, new reflect.Value) (fields []FieldDiff, objects []ObjectDif
 		name = cmp.Or(name, f.Name)
 		a, b := fieldOf(old, f.Index), fieldOf(new, f.Index)
 		switch {
-		case f.Type == reflect.TypeFor[JobBookkeeping](), f.Tag.Get("hcl") == ",label", f.Type == reflect.TypeFor[JobID](),
+		case f.Type == reflect.TypeFor[JobBookkeeping](), f.Name == "Name" && f.Tag.Get("hcl") == ",label", f.Type == reflect.TypeFor[JobID](),
 			f.Type == reflect.TypeFor[[]TaskGroup](), f.Type == reflect.TypeFor[[]Task]():
 		case f.Anonymous:
 			fs, obs := diffStruct(a, b)
@@ -197,7 +196,7 @@ func diffStruct(old, new reflect.Value) (fields []FieldDiff, objects []ObjectDif
 		case f.Type.Kind() == reflect.Map:
 			fields = append(fields, diffText(mapText(name, a), mapText(name, b))...)
 		case f.Type.Kind() == reflect.Slice:
-			objects = append(objects, diffSet(strings.TrimSuffix(name, "s"), a, b)...)
+			objects = append(objects, diffSet(singular(name), a, b)...)
 		case f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct:
 			objects = append(objects, diffObject(name, deref(a), deref(b))...)
 		default:
@@ -240,7 +239,7 @@ func diffSet(name string, old, new reflect.Value) []ObjectDiff {
 	elems := map[string]reflect.Value{}
 	tally := func(v reflect.Value, by int) {
 		for i := 0; v.IsValid() && i < v.Len(); i++ {
-			key := fmt.Sprintf("%+v", v.Index(i))
+			key := elementKey(v.Index(i))
 			count[key] += by
 			elems[key] = v.Index(i)
 		}
@@ -264,6 +263,24 @@ func diffSet(name string, old, new reflect.Value) []ObjectDiff {
 		}
 	}
 	return out
+}
+
+// elementKey is equal for equal elements: JSON follows pointers, which a print of
+// the value would show as addresses.
+func elementKey(v reflect.Value) string {
+	b, err := json.Marshal(v.Interface())
+	if err != nil {
+		panic("fleet: an element of a job must encode: " + err.Error())
+	}
+	return string(b)
+}
+
+// singular is the name of one element of a list: "Affinity" of "Affinities".
+func singular(plural string) string {
+	if stem, ok := strings.CutSuffix(plural, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(plural, "s")
 }
 
 func sign(n int) int { return cmp.Compare(n, 0) }

@@ -7,6 +7,8 @@ type TaskGroup struct {
 	Name             string            `hcl:",label" change:"none"`
 	Count            *int              `hcl:"count" change:"inplace"`
 	Constraints      []Constraint      `hcl:"constraint,block" change:"inplace"`
+	Affinities       []Affinity        `json:",omitempty" hcl:"affinity,block" change:"inplace"`
+	Spreads          []Spread          `json:",omitempty" hcl:"spread,block" change:"inplace"`
 	Tasks            []Task            `hcl:"task,block" change:"none"` // compared task by task
 	RestartPolicy    *RestartPolicy    `hcl:"restart,block" change:"inplace"`
 	ReschedulePolicy *ReschedulePolicy `hcl:"reschedule,block" change:"inplace"`
@@ -43,8 +45,6 @@ func (g *TaskGroup) Ask() Ask {
 
 // GroupUncarried are group fields of the public API not carried out yet.
 type GroupUncarried struct {
-	Affinities                json.RawMessage `json:",omitempty" hcl:"affinity,json"`
-	Spreads                   json.RawMessage `json:",omitempty" hcl:"spread,json"`
 	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
 	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
 	Volumes                   json.RawMessage `json:",omitempty" hcl:"volume,json"`

@@ -48,6 +48,8 @@ type Job struct {
 	Datacenters []string          `hcl:"datacenters" change:"inplace"`
 	NodePool    string            `json:",omitempty" hcl:"node_pool" change:"inplace"`
 	Constraints []Constraint      `hcl:"constraint,block" change:"inplace"`
+	Affinities  []Affinity        `json:",omitempty" hcl:"affinity,block" change:"inplace"`
+	Spreads     []Spread          `json:",omitempty" hcl:"spread,block" change:"inplace"`
 	TaskGroups  []TaskGroup       `hcl:"group,block" change:"none"`                        // compared group by group
 	Update      *UpdateStrategy   `json:",omitempty" hcl:"update,block" change:"inplace"`  // for groups that say nothing else
 	Migrate     *MigrateStrategy  `json:",omitempty" hcl:"migrate,block" change:"inplace"` // likewise
@@ -108,8 +110,6 @@ func (j *Job) Clone() *Job {
 // yet. See uncarried.go for what happens to each.
 type JobUncarried struct {
 	AllAtOnce     json.RawMessage `json:",omitempty" hcl:"all_at_once,json"`
-	Affinities    json.RawMessage `json:",omitempty" hcl:"affinity,json"`
-	Spreads       json.RawMessage `json:",omitempty" hcl:"spread,json"`
 	Periodic      json.RawMessage `json:",omitempty" hcl:"periodic,json"`
 	Parameterized json.RawMessage `json:"ParameterizedJob,omitempty" hcl:"parameterized,json"`
 	Multiregion   json.RawMessage `json:",omitempty" hcl:"multiregion,json"`

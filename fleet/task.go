@@ -10,6 +10,7 @@ type Task struct {
 	Env         map[string]string `hcl:"env,map" change:"restart"`
 	Resources   *Resources        `hcl:"resources,block" change:"restart"`
 	Constraints []Constraint      `hcl:"constraint,block" change:"inplace"`
+	Affinities  []Affinity        `json:",omitempty" hcl:"affinity,block" change:"inplace"`
 	// RestartPolicy overrides the group's.
 	RestartPolicy *RestartPolicy    `hcl:"restart,block" change:"inplace"`
 	Meta          map[string]string `hcl:"meta,map" change:"restart"`
@@ -60,7 +61,6 @@ type TaskUncarried struct {
 	CSIPluginConfig json.RawMessage `json:",omitempty" hcl:"csi_plugin,json"`
 	DispatchPayload json.RawMessage `json:",omitempty" hcl:"dispatch_payload,json"`
 	ScalingPolicies json.RawMessage `json:",omitempty" hcl:"scaling,json"`
-	Affinities      json.RawMessage `json:",omitempty" hcl:"affinity,json"`
 	Kind            json.RawMessage `json:",omitempty" hcl:"kind,json"`
 	Schedule        json.RawMessage `json:",omitempty" hcl:"schedule,json"`
 }

@@ -27,8 +27,6 @@ type Uncarried struct {
 // excepted, which its driver reads). A test checks that it is complete.
 var uncarried = map[string]Uncarried{
 	"Job.AllAtOnce":     {Warn, "groups are placed as room is found, not all at once"},
-	"Job.Affinities":    {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
-	"Job.Spreads":       {Warn, "allocations are not spread by attribute; constraint distinct_hosts keeps them on different nodes"},
 	"Job.Periodic":      {Refuse, "periodic launches are not carried out; the job would run once, now"},
 	"Job.Parameterized": {Refuse, "dispatch is not carried out; the job would run once, now, without its payload"},
 	"Job.Multiregion":   {Refuse, "one job runs in one region; register it in each"},
@@ -38,8 +36,6 @@ var uncarried = map[string]Uncarried{
 	"Job.ConsulToken":   {Refuse, "tokens of other systems are not checked"},
 	"Job.VaultToken":    {Refuse, "tokens of other systems are not checked"},
 
-	"Group.Affinities":                {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
-	"Group.Spreads":                   {Warn, "allocations are not spread by attribute; constraint distinct_hosts keeps them on different nodes"},
 	"Group.Networks":                  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
 	"Group.Services":                  {Warn, "services are not registered and their checks do not run"},
 	"Group.Volumes":                   {Refuse, "volumes are not mounted; the task would not find its data"},
@@ -67,7 +63,6 @@ var uncarried = map[string]Uncarried{
 	"Task.CSIPluginConfig": {Refuse, "storage plugins are not run"},
 	"Task.DispatchPayload": {Refuse, "dispatch is not carried out"},
 	"Task.ScalingPolicies": {Warn, "resources change only when the job is registered again"},
-	"Task.Affinities":      {Warn, "nodes are chosen by bin packing alone; write a constraint if the preference is a rule"},
 	"Task.Kind":            {Refuse, "service-mesh proxies are not run"},
 	"Task.Schedule":        {Refuse, "the task would run outside the times it asks for"},
 

@@ -98,8 +98,8 @@ func (c *checker) job(j *Job) {
 	if j.Namespace != DefaultNamespace {
 		c.refuse("Namespace", fmt.Sprintf("namespace %q does not exist", j.Namespace), "use default")
 	}
-	if j.NodePool != DefaultNodePool && j.NodePool != "all" {
-		c.refuse("NodePool", fmt.Sprintf("node pool %q does not exist", j.NodePool), "use default, or constrain on ${node.class} or ${meta.…}")
+	if err := CheckPoolName(j.NodePool); err != nil {
+		c.refuse("NodePool", err.Error(), "")
 	}
 	for i, dc := range j.Datacenters {
 		if strings.TrimSpace(dc) == "" {
@@ -107,6 +107,8 @@ func (c *checker) job(j *Job) {
 		}
 	}
 	c.constraints("Constraints", j.Constraints)
+	c.affinities("Affinities", j.Affinities, j.Type)
+	c.spreads("Spreads", j.Spreads, j.Type)
 	c.meta("Meta", j.Meta)
 	c.checkUncarried("Job", "", &j.JobUncarried)
 	c.groups(j)
@@ -140,6 +142,11 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 		c.perNode(path, g, j)
 	}
 	c.constraints(path+".Constraints", g.Constraints)
+	c.affinities(path+".Affinities", g.Affinities, j.Type)
+	c.spreads(path+".Spreads", g.Spreads, j.Type)
+	if n := len(g.AllSpreads(j)); len(g.Spreads) <= SpreadsMax && len(j.Spreads) <= SpreadsMax && n > SpreadsMax {
+		c.refuse(path+".Spreads", fmt.Sprintf("%d spreads count for the group, the job's included", n), fmt.Sprintf("at most %d", SpreadsMax))
+	}
 	c.meta(path+".Meta", g.Meta)
 	c.restart(path+".RestartPolicy", g.RestartPolicy)
 	c.reschedule(path+".ReschedulePolicy", g.ReschedulePolicy)
@@ -161,11 +168,11 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 			c.refuse(p+".Name", fmt.Sprintf("two tasks of group %q are named %q", g.Name, t.Name), "give each its own name")
 		}
 		seen[t.Name] = true
-		c.task(p, t)
+		c.task(p, t, j.Type)
 	}
 }
 
-func (c *checker) task(path string, t *Task) {
+func (c *checker) task(path string, t *Task, jobType string) {
 	c.name(path+".Name", t.Name, JobIDBytesMax)
 	if t.Driver == "" {
 		c.refuse(path+".Driver", fmt.Sprintf("task %q names no driver", t.Name), `write driver = "wasm"`)
@@ -183,6 +190,7 @@ func (c *checker) task(path string, t *Task) {
 	c.env(path+".Env", t.Env)
 	c.meta(path+".Meta", t.Meta)
 	c.constraints(path+".Constraints", t.Constraints)
+	c.affinities(path+".Affinities", t.Affinities, jobType)
 	c.restart(path+".RestartPolicy", t.RestartPolicy)
 	c.duration(path+".KillTimeout", *t.KillTimeout)
 	if n := *t.LogConfig.MaxFiles; n < 1 || n > 1000 {
@@ -235,27 +243,10 @@ func (c *checker) constraints(path string, cs []Constraint) {
 		switch {
 		case k.Mode != "" && k.Mode != ConstraintPlace && k.Mode != ConstraintAlways:
 			c.refuse(p+".Mode", fmt.Sprintf("unknown mode %q", k.Mode), "use place (the default) or always")
-		case k.Always() && k.Op() == OpDistinctHosts:
-			c.refuse(p+".Mode", "distinct_hosts says where to place and nothing that could change later", "leave mode out")
+		case k.Always() && (k.Op() == OpDistinctHosts || k.Op() == OpDistinctProperty):
+			c.refuse(p+".Mode", k.Op()+" says where to place and nothing that could change later", "leave mode out")
 		}
-		switch op := k.Op(); {
-		case !slices.Contains(Operators, op):
-			c.refuse(p+".Operand", fmt.Sprintf("unknown operator %q", k.Operand), "use one of "+strings.Join(Operators, " "))
-		case op == OpDistinctHosts:
-			if k.RTarget != "" && k.RTarget != "true" && k.RTarget != "false" {
-				c.refuse(p+".RTarget", fmt.Sprintf("distinct_hosts takes true or false, not %q", k.RTarget), "")
-			}
-		case k.LTarget == "":
-			c.refuse(p+".LTarget", "the constraint names no attribute", "write attribute = \"${attr.…}\"")
-		case op == OpRegexp:
-			if _, err := regexp.Compile(k.RTarget); err != nil {
-				c.refuse(p+".RTarget", fmt.Sprintf("%q is not a regular expression: %v", k.RTarget, err), "")
-			}
-		case op == OpVersion:
-			if err := CheckVersionConstraint(k.RTarget); err != nil {
-				c.refuse(p+".RTarget", err.Error(), "write for example \">= 1.2, < 2.0\"")
-			}
-		}
+		c.rule(p, k)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestValidateMessages(t *testing.T) {
 		{func(j *Job) { j.Priority = Ptr(0) }, "Priority: 0 is out of range; use 1 to 100"},
 		{func(j *Job) { j.Priority = Ptr(101) }, "Priority: 101 is out of range"},
 		{func(j *Job) { j.Namespace = "ops" }, `Namespace: namespace "ops" does not exist; use default`},
-		{func(j *Job) { j.NodePool = "gpu" }, `NodePool: node pool "gpu" does not exist`},
+		{func(j *Job) { j.NodePool = "gpu pool" }, `NodePool: "gpu pool" is no name of a node pool: use 1 to 128 letters`},
 		{func(j *Job) { j.Datacenters = []string{"a", " "} }, "Datacenters[1]: a datacenter's name is empty"},
 		{func(j *Job) { j.TaskGroups = nil }, "TaskGroups: the job has no group; add group"},
 		{func(j *Job) { j.TaskGroups = make([]TaskGroup, GroupsMax+1) }, "TaskGroups: 65 groups; at most 64"},
@@ -81,11 +81,15 @@ func TestValidateMessages(t *testing.T) {
 		{task(func(t *Task) { t.Env = map[string]string{"": "x"} }), k + `.Env: "" is not a variable name`},
 		{rule("a", "~=", "b"), `Constraints[0].Operand: unknown operator "~="; use one of = != <`},
 		{rule("", "distinct_hosts", "maybe"), `Constraints[0].RTarget: distinct_hosts takes true or false, not "maybe"`},
-		{rule("", "=", "x"), `Constraints[0].LTarget: the constraint names no attribute; write attribute = "${attr.…}"`},
+		{rule("", "=", "x"), `Constraints[0].LTarget: the rule names no attribute; write attribute = "${attr.…}"`},
 		{rule("a", "regexp", "("), `Constraints[0].RTarget: "(" is not a regular expression`},
 		{rule("a", "version", "new"), `Constraints[0].RTarget: "new" is not a version (want for example 1.2.3); write for example ">= 1.2, < 2.0"`},
 		{rule("a", "version", "=> 1"), `Constraints[0].RTarget: "=>" is not a version operator`},
 		{rule("a", "version", ">= 1,"), `Constraints[0].RTarget: ">= 1," has an empty version bound`},
+		{rule("a", "semver", "~> 1.2"), `Constraints[0].RTarget: "~> 1.2": semver knows no ~>, which the operator version does`},
+		{rule("a", "semver", "> 1.2.3.4"), `Constraints[0].RTarget: "> 1.2.3.4": a semantic version has three numbers`},
+		{rule("a", "distinct_property", "0"), `Constraints[0].RTarget: distinct_property takes how many may have one value, not "0"; write a number`},
+		{rule("", "distinct_property", ""), `Constraints[0].LTarget: the rule names no attribute`},
 	} {
 		j := sampleJob()
 		tc.edit(j)

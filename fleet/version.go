@@ -36,6 +36,50 @@ func VersionMatches(v, constraint string) bool {
 	return true
 }
 
+// CheckSemverConstraint says whether s is a list of bounds as semantic versions
+// have them: up to three numbers each, and no "~>".
+func CheckSemverConstraint(s string) error {
+	_, err := parseSemverBounds(s)
+	return err
+}
+
+// SemverMatches reports whether v is a semantic version that satisfies the
+// constraint. Pre-releases are ordered by semver 2.0, build metadata is ignored.
+func SemverMatches(v, constraint string) bool {
+	bounds, err := parseSemverBounds(constraint)
+	if err != nil {
+		return false
+	}
+	have, err := parseVersion(v)
+	if err != nil || len(have.numbers) > semverNumbers {
+		return false
+	}
+	for _, b := range bounds {
+		if !b.holds(have) {
+			return false
+		}
+	}
+	return true
+}
+
+const semverNumbers = 3
+
+func parseSemverBounds(s string) ([]bound, error) {
+	bounds, err := parseBounds(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range bounds {
+		switch {
+		case b.op == "~>":
+			return nil, fmt.Errorf("%q: semver knows no ~>, which the operator version does", s)
+		case len(b.want.numbers) > semverNumbers:
+			return nil, fmt.Errorf("%q: a semantic version has three numbers", s)
+		}
+	}
+	return bounds, nil
+}
+
 type version struct {
 	numbers []uint64
 	pre     string

@@ -6,6 +6,26 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestSemverMatches(t *testing.T) {
+	for _, tc := range []struct {
+		v, constraint string
+		want          bool
+	}{
+		{"1.2.3", ">= 1.2.3, < 2.0.0", true},
+		{"1.3.0-beta1", ">= 0.6.1", true},
+		{"1.3.0-beta.2", "> 1.3.0-beta.10", false}, // numbers by value
+		{"1.3.0-beta.2", "< 1.3.0", true},
+		{"1.2.3+b1", "1.2.3+b2", true}, // build metadata orders nothing
+		{"1.2.3.4", "> 1.0.0", false},
+		{"1.2.3", "~> 1.2", false},
+		{"new", "> 1.0.0", false},
+	} {
+		if got := SemverMatches(tc.v, tc.constraint); got != tc.want {
+			t.Errorf("%q against %q: %v", tc.v, tc.constraint, got)
+		}
+	}
+}
+
 func TestVersionMatches(t *testing.T) {
 	for _, tc := range []struct {
 		v, constraint string

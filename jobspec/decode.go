@@ -86,7 +86,7 @@ func (d *decoder) body(b *hclsyntax.Body, where string, targets ...target) {
 func (d *decoder) attribute(a *hclsyntax.Attribute, where string, targets []target) {
 	t, f := find(targets, a.Name)
 	if f == nil {
-		if t.s.noun == "constraint" && slices.Contains(shorthands, a.Name) {
+		if slices.Contains(t.s.shorthands(), a.Name) {
 			d.shorthand(a, t)
 			return
 		}
@@ -117,7 +117,7 @@ func (d *decoder) attribute(a *hclsyntax.Attribute, where string, targets []targ
 			dst.SetBytes(raw)
 		}
 	default:
-		wrong = setValue(dst, v, t.s.noun == "constraint")
+		wrong = setValue(dst, v, t.s.compares())
 	}
 	if wrong != nil {
 		d.report.at(a.Expr.Range(), a.Name+": "+wrong.Error(), hintOf(wrong))
@@ -148,22 +148,26 @@ func (d *decoder) mapPositions(e hclsyntax.Expression, path string) {
 	}
 }
 
-// shorthand reads `regexp = "…"` for operator and value in one.
+// shorthand reads `regexp = "…"` for operator and value in one. That of
+// distinct_property is the attribute; its value is how many.
 func (d *decoder) shorthand(a *hclsyntax.Attribute, t target) {
-	c := t.v.Addr().Interface().(*fleet.Constraint)
+	side := "RTarget"
+	if a.Name == fleet.OpDistinctProperty {
+		side = "LTarget"
+	}
 	v, ok := d.scope.eval(a.Expr)
 	if !ok || v.IsNull() {
 		return
 	}
-	if !d.take(t.join("Operand"), a) || !d.take(t.join("RTarget"), a) {
+	if !d.take(t.join("Operand"), a) || !d.take(t.join(side), a) {
 		return
 	}
 	if a.Name == fleet.OpDistinctHosts && v.Type() != cty.Bool {
 		d.report.at(a.Expr.Range(), "distinct_hosts: want true or false, got "+describe(v), "")
 		return
 	}
-	c.Operand = a.Name
-	if err := setValue(reflect.ValueOf(&c.RTarget).Elem(), v, true); err != nil {
+	t.v.FieldByName("Operand").SetString(a.Name)
+	if err := setValue(t.v.FieldByName(side), v, true); err != nil {
 		d.report.at(a.Expr.Range(), a.Name+": "+err.Error(), hintOf(err))
 	}
 }

@@ -82,10 +82,25 @@ func addSchema(all map[string]*schema, noun string, t reflect.Type) {
 	}
 }
 
-// shorthands of a constraint, besides operator and value. The value is the
-// right-hand side.
+// shorthands of a constraint or an affinity, besides operator and value. The
+// value is the right-hand side.
 var shorthands = []string{
-	fleet.OpDistinctHosts, fleet.OpRegexp, fleet.OpVersion, fleet.OpSetContains,
+	fleet.OpDistinctHosts, fleet.OpDistinctProperty, fleet.OpRegexp, fleet.OpVersion, fleet.OpSemver,
+	fleet.OpSetContains, "set_contains_all", fleet.OpSetContainsAny,
+}
+
+// compares reports whether the block is a rule: its values are of any kind, and
+// its operators may be written as attributes.
+func (s *schema) compares() bool { return s.noun == "constraint" || s.noun == "affinity" }
+
+func (s *schema) shorthands() []string {
+	switch s.noun {
+	case "constraint":
+		return shorthands
+	case "affinity": // to be distinct is no preference
+		return slices.DeleteFunc(slices.Clone(shorthands), func(n string) bool { return strings.HasPrefix(n, "distinct_") })
+	}
+	return nil
 }
 
 // names lists what a schema knows, shorthands included.
@@ -94,9 +109,7 @@ func (s *schema) names() []string {
 	for name := range s.fields {
 		out = append(out, name)
 	}
-	if s.noun == "constraint" {
-		out = append(out, shorthands...)
-	}
+	out = append(out, s.shorthands()...)
 	slices.Sort(out)
 	return out
 }

@@ -7,6 +7,34 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
+// BenchmarkSpread is the same with one spread over three sites, and with one over
+// the nodes themselves, which has as many values as there are nodes.
+func BenchmarkSpread(b *testing.B) {
+	for _, attribute := range []string{"${node.datacenter}", "${node.unique.name}"} {
+		for _, count := range []int{300, 1000} {
+			b.Run(fmt.Sprintf("over=%s/count=%d", attribute, count), func(b *testing.B) {
+				r := newRegion(b)
+				for i := range 1000 {
+					r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) { n.Datacenter = fmt.Sprintf("dc%d", i%3) })
+				}
+				r.job(func(j *fleet.Job) {
+					j.TaskGroups[0].Count = &count
+					j.Spreads = []fleet.Spread{{Attribute: attribute}}
+				})
+				in := r.input(r.eval(fleet.TriggerJobRegister))
+				b.ReportAllocs()
+				for b.Loop() {
+					in.Seed[0]++
+					if got := len(Schedule(in).Plan.Groups[0].IDs); got != count {
+						b.Fatalf("placed %d of %d", got, count)
+					}
+				}
+				b.ReportMetric(float64(count)*float64(b.N)/b.Elapsed().Seconds(), "placements/s")
+			})
+		}
+	}
+}
+
 func BenchmarkSchedule(b *testing.B) {
 	for _, nodes := range []int{1000, 5000} {
 		for _, count := range []int{300, 1200} {

@@ -41,11 +41,7 @@ func (p *placing) metric() *fleet.AllocMetric {
 	nodes := p.pool.nodes
 	m := &fleet.AllocMetric{NodesEvaluated: len(nodes), NodesInPool: len(nodes) + len(p.pool.absent)}
 	for _, s := range p.best {
-		fit, crowd := ratio(s.Fit), ratio(-s.Crowd)
-		m.ScoreMetaData = append(m.ScoreMetaData, fleet.NodeScore{
-			NodeID: fleet.NodeID(p.pool.rows[s.Node].ID.String()), NormScore: ratio(s.Fit - s.Crowd),
-			Scores: map[string]float64{"binpack": fit, "job-anti-affinity": crowd},
-		})
+		m.ScoreMetaData = append(m.ScoreMetaData, p.score(s))
 	}
 	if len(p.failed) == 0 {
 		return m
@@ -58,10 +54,26 @@ func (p *placing) metric() *fleet.AllocMetric {
 	p.refuseEmpty(m)
 	p.checker.Explain(m)
 	p.refuseHosts(m)
+	p.refuseShares(m)
 	p.refuseRoom(m)
 	slices.SortStableFunc(m.Refusals, func(a, b fleet.Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
 	return m
+}
+
+// score is a node's score by its parts, under the field's names.
+func (p *placing) score(s rank.Scored) fleet.NodeScore {
+	out := fleet.NodeScore{
+		NodeID: fleet.NodeID(p.pool.rows[s.Node].ID.String()), NormScore: ratio(s.Total()),
+		Scores: map[string]float64{"binpack": ratio(s.Fit), "job-anti-affinity": ratio(-s.Crowd)},
+	}
+	if p.request.Affinity != nil {
+		out.Scores["node-affinity"] = ratio(s.Affinity)
+	}
+	if len(p.request.Spreads) > 0 {
+		out.Scores["allocation-spread"] = ratio(s.Spread)
+	}
+	return out
 }
 
 // ratio is a score as the public API shows it. A division alone gives the same
@@ -70,6 +82,14 @@ func ratio(score int64) float64 { return float64(score) / rank.Scale }
 
 // refuseEmpty explains nodes that take no new work at all.
 func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
+	if m.NodesInPool == 0 && len(p.pool.outside) > 0 {
+		c := feasible.InPool(p.cur.Spec)
+		for _, row := range p.pool.outside {
+			c.Judge(row.Spec)
+		}
+		c.Explain(m)
+		return
+	}
 	if m.NodesInPool == 0 {
 		m.Refusals = append(m.Refusals, fleet.Refusal{
 			Rule: "region", Wants: "a node", Has: "no node is in the region yet", Fix: "run dunlin node invite",
@@ -144,7 +164,7 @@ func (p *placing) refuseRoom(m *fleet.AllocMetric) {
 		{name: "memory", unit: "MiB", ask: p.request.Ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
 	}
 	for i := range p.pool.nodes {
-		if p.ranker.Fits(i) || p.ranker.Crowded(i) || !p.may[i] {
+		if p.ranker.Fits(i) || p.ranker.Crowded(i) || p.ranker.Spent(i) || !p.may[i] {
 			continue
 		}
 		m.NodesExhausted++

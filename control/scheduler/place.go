@@ -18,7 +18,8 @@ type placing struct {
 	checker *feasible.Checker
 	request rank.Request
 	ranker  *rank.Ranker
-	may     []bool // by position in the pool: the rules admit it
+	may     []bool  // by position in the pool: the rules admit it
+	shares  []limit // parallel to request.Limits
 	best    []rank.Scored
 	failed  []reconcile.Place
 }
@@ -54,6 +55,7 @@ func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 	for i, row := range a.pool.rows {
 		p.may[i] = p.checker.Judge(row.Spec)
 	}
+	p.request.Affinity, p.request.Spreads, p.request.Limits = p.affinities(), p.spreads(), p.limits()
 	p.ranker = rank.New(p.request, a.pool.nodes, func(i int) bool { return p.may[i] })
 	p.best = p.ranker.Best(fleet.ScoresShownMax)
 	return p
@@ -68,11 +70,7 @@ func (p *placing) fill(change *GroupChange) int {
 	}
 	prevs, chained := make([]command.Replaced, 0, len(want)), false
 	for k, s := range want {
-		var avoid []state.NodeKey
-		if s.Avoid != nil {
-			avoid = []state.NodeKey{*s.Avoid}
-		}
-		i, ok := p.ranker.Take(avoid)
+		i, ok := p.ranker.Take(p.avoids(s.Avoid, s.Prev))
 		if !ok {
 			p.failed = want[k:]
 			break
@@ -118,7 +116,7 @@ func (p *placing) count(change *GroupChange, s reconcile.Place) {
 // a time, an update that asks for a little more could never begin on full nodes.
 func (p *placing) restore(change *GroupChange) {
 	for _, s := range p.failed {
-		if s.Replace && !p.pool.restore(s, p.request) {
+		if s.Replace && !p.pool.restore(s, &p.request) {
 			change.Stop++
 			reason := fmt.Sprintf("version %d of the job took its room", p.cur.Version)
 			if s.Reason != "" {

@@ -16,14 +16,20 @@ type pool struct {
 	rows   []*state.Node // parallel to nodes, by key
 	nodes  []rank.Node
 	absent []*state.Node // not ready for new work
+	// outside are the nodes of other node pools than the job's.
+	outside []*state.Node
 }
 
-func loadPool(in *Input) *pool {
+func loadPool(in *Input, job *fleet.Job) *pool {
 	p := &pool{
 		rows:  make([]*state.Node, 0, in.View.NodeCount()),
 		nodes: make([]rank.Node, 0, in.View.NodeCount()),
 	}
 	for row := range in.View.Nodes() {
+		if !row.Spec.InPool(job.NodePool) {
+			p.outside = append(p.outside, row)
+			continue
+		}
 		if !row.Ready() {
 			p.absent = append(p.absent, row)
 			continue
@@ -42,13 +48,17 @@ func loadPool(in *Input) *pool {
 	return p
 }
 
-// find is the position of a node, or nil for one that takes no new work.
+// find is a node, or nil for one that takes no new work.
 func (p *pool) find(k state.NodeKey) *rank.Node {
-	i, ok := slices.BinarySearchFunc(p.nodes, k, func(n rank.Node, k state.NodeKey) int { return cmp.Compare(n.Key, k) })
+	i, ok := p.position(k)
 	if !ok {
 		return nil
 	}
 	return &p.nodes[i]
+}
+
+func (p *pool) position(k state.NodeKey) (int, bool) {
+	return slices.BinarySearchFunc(p.nodes, k, func(n rank.Node, k state.NodeKey) int { return cmp.Compare(n.Key, k) })
 }
 
 // settle frees what the plan stops for good and counts what stays of the job.
@@ -106,10 +116,16 @@ func (p *pool) enter(g *reconcile.Group) {
 
 // restore takes the room of a running allocation again whose successor found no
 // place. It reports false when the room is gone.
-func (p *pool) restore(s reconcile.Place, one rank.Request) bool {
-	n := p.find(s.Prev.Node)
-	if n == nil {
+func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
+	i, ok := p.position(s.Prev.Node)
+	if !ok {
 		return true // a node that takes no new work: nobody else took its room
+	}
+	n := &p.nodes[i]
+	for k := range one.Limits {
+		if one.Limits[k].Spent(i) {
+			return false
+		}
 	}
 	a := s.Prev.Ask()
 	if a.CPU > n.Free.CPU || a.MemoryMB > n.Free.MemoryMB || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
@@ -118,6 +134,7 @@ func (p *pool) restore(s reconcile.Place, one rank.Request) bool {
 	give(n, a, -1)
 	n.InJob++
 	n.InGroup++
+	one.Use(i)
 	return true
 }
 

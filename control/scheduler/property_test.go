@@ -19,6 +19,7 @@ func TestPlansAreSound(t *testing.T) {
 			r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) {
 				n.NodeResources.CPU.CPUShares = int64(rapid.IntRange(0, 8).Draw(rt, "cpu") * 500)
 				n.NodeResources.Memory.MemoryMB = int64(rapid.IntRange(0, 8).Draw(rt, "memory") * 256)
+				n.Meta["rack"] = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(rt, "rack")
 				n.Attributes["cpu.arch"] = rapid.SampledFrom([]string{"amd64", "arm64"}).Draw(rt, "arch")
 			})
 		}
@@ -43,6 +44,7 @@ func register(rt *rapid.T, r *region, typ string) {
 	arch := rapid.SampledFrom([]string{"", "amd64", "arm64"}).Draw(rt, "wants arch")
 	distinct := rapid.Bool().Draw(rt, "distinct")
 	count := rapid.IntRange(0, 7).Draw(rt, "count")
+	perRack, spread := rapid.IntRange(0, 3).Draw(rt, "per rack"), rapid.Bool().Draw(rt, "spread")
 	memory := rapid.IntRange(1, 4).Draw(rt, "asks memory") * 200
 	r.job(func(j *fleet.Job) {
 		j.Type, j.TaskGroups[0].Count, j.TaskGroups[0].Tasks[0].Resources.MemoryMB = typ, &count, &memory
@@ -51,6 +53,12 @@ func register(rt *rapid.T, r *region, typ string) {
 		}
 		if distinct {
 			j.TaskGroups[0].Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
+		}
+		if perRack > 0 {
+			j.TaskGroups[0].Tasks[0].Constraints = []fleet.Constraint{{LTarget: "${meta.rack}", Operand: fleet.OpDistinctProperty, RTarget: fmt.Sprint(perRack)}}
+		}
+		if spread {
+			j.Spreads = []fleet.Spread{{Attribute: "${meta.rack}"}}
 		}
 	})
 }
@@ -145,9 +153,11 @@ func checkStops(rt *rapid.T, before *state.View, out *Output) {
 			}
 		}
 	}
+	racks, most := map[string]int{}, rackMax(job)
 	for a := range before.Allocs() {
 		if a.Holds() && !stopped[a.ID] {
 			hosts[a.Node] = true
+			racks[before.Node(a.Node).Spec.Meta["rack"]]++
 		}
 	}
 	for _, g := range out.Plan.Groups {
@@ -161,12 +171,24 @@ func checkStops(rt *rapid.T, before *state.View, out *Output) {
 					rt.Fatalf("placed on %s against %s", n.Spec.Name, c)
 				}
 			}
+			if racks[n.Spec.Meta["rack"]]++; racks[n.Spec.Meta["rack"]] > most {
+				rt.Fatalf("more than %d in the rack of %s", most, n.Spec.Name)
+			}
 			if len(group.Constraints) > 0 && hosts[k] {
 				rt.Fatalf("two on %s against distinct_hosts", n.Spec.Name)
 			}
 			hosts[k] = true
 		}
 	}
+}
+
+// rackMax is how many of the job may be in one rack.
+func rackMax(job *state.JobVersion) int {
+	for _, k := range job.Spec.TaskGroups[0].Tasks[0].Constraints {
+		n, _ := k.PropertyMax()
+		return n
+	}
+	return fleet.GroupCountMax
 }
 
 func heldByEnded(v *state.View, job *state.JobVersion) bool {
@@ -186,15 +208,16 @@ func checkProgress(rt *rapid.T, r *region, out *Output) {
 	if out.Explain.Groups[0].Queued == 0 {
 		return
 	}
-	taken := map[state.NodeKey]bool{}
+	taken, racks := map[state.NodeKey]bool{}, map[string]int{}
 	for a := range v.Allocs() {
 		if a.Holds() {
 			taken[a.Node] = true
+			racks[v.Node(a.Node).Spec.Meta["rack"]]++
 		}
 	}
 	for n := range v.Nodes() {
 		u, whole, ask := v.Usage(n.Key), n.Spec.Capacity(), job.Asks[0]
-		may := n.Ready() && u.CPU+ask.CPU <= whole.CPU && u.MemoryMB+ask.MemoryMB <= whole.MemoryMB
+		may := racks[n.Spec.Meta["rack"]] < rackMax(job) && n.Ready() && u.CPU+ask.CPU <= whole.CPU && u.MemoryMB+ask.MemoryMB <= whole.MemoryMB
 		for _, c := range job.Spec.Constraints {
 			may = may && n.Spec.Attributes["cpu.arch"] == c.RTarget
 		}

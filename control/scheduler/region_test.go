@@ -190,7 +190,7 @@ func (r *region) chain(x *state.Txn, row *state.Alloc, prev command.Replaced, at
 	past := old.Past()
 	if prev.Reschedule {
 		past = append(past[:len(past):len(past)], fleet.ReschedulePast{
-			RescheduleTime: at, PrevAllocID: fleet.AllocID(old.ID.String()), Delay: prev.Delay,
+			RescheduleTime: at, PrevAllocID: fleet.AllocID(old.ID.String()), PrevNodeID: fleet.NodeID(x.Node(old.Node).ID.String()), Delay: prev.Delay,
 		})
 	}
 	if len(past) > 0 {

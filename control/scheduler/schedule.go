@@ -50,6 +50,7 @@ type attempt struct {
 	plan     command.Plan
 	explain  Explain
 	pool     *pool // loaded with the first placement
+	groups   []reconcile.Group
 	outcomes []state.GroupOutcome
 	follow   followups
 	checkers map[int]*feasible.Checker // of the groups that were judged node by node
@@ -189,7 +190,7 @@ func (a *attempt) run(r reconcile.Result) {
 		placing = placing || len(r.Groups[i].Place) > 0
 	}
 	if placing {
-		a.pool = loadPool(&a.in)
+		a.pool, a.groups = loadPool(&a.in, a.cur.Spec), r.Groups
 		a.pool.settle(&r)
 	}
 	for i := range r.Groups {

@@ -27,6 +27,7 @@ type fail struct {
 type Checker struct {
 	rules   []rule
 	hosts   Hosts
+	props   []Property
 	byKey   map[string]int32
 	classes []class
 	buf     []byte
@@ -54,6 +55,12 @@ func New(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 // job is updated in place. Drivers are left out: one that is unhealthy now may
 // well run the task that it started.
 func Staying(job *fleet.Job, g *fleet.TaskGroup) *Checker { return staying(job, g) }
+
+// InPool compiles the rule of the job's node pool alone, for a region where no
+// node meets it.
+func InPool(job *fleet.Job) *Checker {
+	return &Checker{byKey: map[string]int32{}, rules: []rule{poolRule{job.NodePool}}}
+}
 
 // Always compiles the constraints that must hold as long as an allocation lives;
 // nil if the group has none.
@@ -89,24 +96,33 @@ func (c *Checker) Broken(n *fleet.Node) (wants, has string, ok bool) {
 
 func staying(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 	c := &Checker{byKey: map[string]int32{}}
+	if job.NodePool != "" && job.NodePool != fleet.NodePoolAll {
+		c.rules = append(c.rules, poolRule{job.NodePool})
+	}
 	if dcs := newDatacenterRule(job.Datacenters); !dcs.all() {
 		c.rules = append(c.rules, dcs)
 	}
-	c.add(job.Constraints, &c.hosts.OnePerJob)
-	c.add(g.Constraints, &c.hosts.OnePerGroup)
+	c.add(job.Constraints, &c.hosts.OnePerJob, true)
+	c.add(g.Constraints, &c.hosts.OnePerGroup, false)
 	for i := range g.Tasks {
-		c.add(g.Tasks[i].Constraints, &c.hosts.OnePerGroup)
+		c.add(g.Tasks[i].Constraints, &c.hosts.OnePerGroup, false)
 	}
 	return c
 }
 
-func (c *Checker) add(ks []fleet.Constraint, one *bool) {
+func (c *Checker) add(ks []fleet.Constraint, one *bool, ofJob bool) {
 	for _, k := range ks {
-		if k.Op() == fleet.OpDistinctHosts {
+		switch k.Op() {
+		case fleet.OpDistinctHosts:
 			*one = *one || k.RTarget != "false"
-			continue
+		case fleet.OpDistinctProperty:
+			// How many have the value is the business of ranking; that there is one is a
+			// rule like others.
+			c.props = append(c.props, newProperty(k, ofJob))
+			c.rules = append(c.rules, newConstraintRule(fleet.Constraint{LTarget: k.LTarget, Operand: fleet.OpIsSet}))
+		default:
+			c.rules = append(c.rules, newConstraintRule(k))
 		}
-		c.rules = append(c.rules, newConstraintRule(k))
 	}
 }
 
@@ -126,6 +142,9 @@ next:
 
 // Hosts are the distinct_hosts rules of the group.
 func (c *Checker) Hosts() Hosts { return c.hosts }
+
+// Properties are the distinct_property rules of the group.
+func (c *Checker) Properties() []Property { return c.props }
 
 // Judge reports whether the node may take the group, and counts it for
 // [Checker.Explain].

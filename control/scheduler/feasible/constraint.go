@@ -1,10 +1,8 @@
 package feasible
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -51,18 +49,16 @@ func (r *constraintRule) holds(n *fleet.Node) bool {
 	switch r.op {
 	case fleet.OpEqual:
 		return left == right
-	case fleet.OpLess:
-		return compare(left, right) < 0
-	case fleet.OpLessEqual:
-		return compare(left, right) <= 0
-	case fleet.OpGreater:
-		return compare(left, right) > 0
-	case fleet.OpGreaterEqual:
-		return compare(left, right) >= 0
+	case fleet.OpLess, fleet.OpLessEqual, fleet.OpGreater, fleet.OpGreaterEqual:
+		return r.ordered(left, right)
 	case fleet.OpVersion:
 		return fleet.VersionMatches(left, right)
+	case fleet.OpSemver:
+		return fleet.SemverMatches(left, right)
 	case fleet.OpSetContains:
 		return contains(left, right)
+	case fleet.OpSetContainsAny:
+		return containsAny(left, right)
 	case fleet.OpRegexp:
 		return r.matches(left, right)
 	}
@@ -77,27 +73,45 @@ func (r *constraintRule) matches(left, pattern string) bool {
 	return re != nil && re.MatchString(left)
 }
 
-// compare orders two values: as numbers when both are, else by bytes.
-func compare(a, b string) int {
-	if x, err := strconv.ParseInt(a, 10, 64); err == nil {
-		if y, err := strconv.ParseInt(b, 10, 64); err == nil {
-			return cmp.Compare(x, y)
-		}
+func (r *constraintRule) ordered(left, right string) bool {
+	order, ok := compare(left, right, r.left.unit(), r.right.unit())
+	if !ok {
+		return false
 	}
-	if x, err := strconv.ParseFloat(a, 64); err == nil {
-		if y, err := strconv.ParseFloat(b, 64); err == nil {
-			return cmp.Compare(x, y)
-		}
+	switch r.op {
+	case fleet.OpLess:
+		return order < 0
+	case fleet.OpLessEqual:
+		return order <= 0
+	case fleet.OpGreater:
+		return order > 0
 	}
-	return strings.Compare(a, b)
+	return order >= 0
 }
 
-// contains reports whether the comma-separated set has every wanted element.
-func contains(set, wanted string) bool {
+func elements(set string) map[string]bool {
 	have := map[string]bool{}
 	for e := range strings.SplitSeq(set, ",") {
 		have[strings.TrimSpace(e)] = true
 	}
+	return have
+}
+
+// containsAny reports whether the comma-separated set has one of the wanted
+// elements.
+func containsAny(set, wanted string) bool {
+	have := elements(set)
+	for e := range strings.SplitSeq(wanted, ",") {
+		if have[strings.TrimSpace(e)] {
+			return true
+		}
+	}
+	return false
+}
+
+// contains reports whether the comma-separated set has every wanted element.
+func contains(set, wanted string) bool {
+	have := elements(set)
 	for e := range strings.SplitSeq(wanted, ",") {
 		if !have[strings.TrimSpace(e)] {
 			return false
@@ -147,6 +161,9 @@ func (r *constraintRule) fix(fails []fail) string {
 	if best.has == unset {
 		return r.set()
 	}
+	if _, ok := compare(best.has, r.text.RTarget, r.left.unit(), ""); !ok {
+		return fmt.Sprintf("%s has no order with %s: write the value in the unit that nodes report", r.text.RTarget, best.has)
+	}
 	switch r.op {
 	case fleet.OpLess, fleet.OpLessEqual:
 		return fmt.Sprintf("the nearest is %s on %s: use %s <= %s", best.has, best.example.Name, r.text.LTarget, best.has)
@@ -176,9 +193,11 @@ func (r *constraintRule) nearest(fails []fail) fail {
 		case f.has == unset || best.has == unset:
 			better = best.has == unset && f.has != unset
 		case r.op == fleet.OpLess || r.op == fleet.OpLessEqual:
-			better = compare(f.has, best.has) < 0
+			order, ok := compare(f.has, best.has, "", "")
+			better = ok && order < 0
 		case r.op == fleet.OpGreater || r.op == fleet.OpGreaterEqual:
-			better = compare(f.has, best.has) > 0
+			order, ok := compare(f.has, best.has, "", "")
+			better = ok && order > 0
 		default:
 			better = f.nodes > best.nodes
 		}

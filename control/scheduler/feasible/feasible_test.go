@@ -11,9 +11,10 @@ import (
 func device() *fleet.Node {
 	return &fleet.Node{
 		ID: "id-1", Name: "kiosk", Datacenter: "dc1", NodeClass: "small",
-		Attributes: map[string]string{"cores": "8", "load": "0.5", "os": "linux", "empty": "", "kernel": "6.1.3", "tags": "a, b,c"},
-		Meta:       map[string]string{"rack": "r7", "want": "linux"},
-		Drivers:    map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: true}, "sick": {Detected: true}},
+		Attributes: map[string]string{"cores": "8", "load": "0.5", "os": "linux", "empty": "", "kernel": "6.1.3", "tags": "a, b,c",
+			"bytes": "2147483648", "rate": "1500 kB/s", "speed": "1500MHz", "power": "500mW", "cpu.frequency": "1500"},
+		Meta:    map[string]string{"rack": "r7", "want": "linux"},
+		Drivers: map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: true}, "sick": {Detected: true}},
 	}
 }
 
@@ -56,7 +57,29 @@ func TestOperators(t *testing.T) {
 		{"${node.unique.name}", "=", "kiosk", true},
 		{"${node.datacenter}", "=", "dc1", true},
 		{"${node.class}", "=", "small", true},
-		{"${node.pool}", "is_set", "", false},
+		{"${node.pool}", "=", "default", true},
+		{"${attr.tags}", "set_contains_any", "x, c", true},
+		{"${attr.tags}", "set_contains_any", "x,d", false},
+		{"${attr.tags}", "set_contains_all", "b,a", true},
+		{"${attr.kernel}", "semver", ">= 6.0.0, < 7.0.0", true},
+		{"${attr.kernel}", "semver", "< 6.1.3", false},
+		{"${attr.bytes}", ">=", "2GiB", true}, // a bare number is in the base unit
+		{"${attr.bytes}", ">", "2 GiB", false},
+		{"${attr.bytes}", ">", "2GB", true},
+		{"${attr.rate}", ">", "1 MB/s", true},
+		{"${attr.rate}", ">", "1 MB", false}, // kinds differ: no order
+		{"${attr.rate}", "<=", "1 MB", false},
+		{"${attr.speed}", "<", "1.6 GHz", true},
+		{"${attr.cpu.frequency}", ">=", "1.5 GHz", true},
+		{"${attr.cpu.frequency}", ">", "1.6GHz", false},
+		{"1.6GHz", ">", "${attr.cpu.frequency}", true},
+		{"${attr.cpu.frequency}", ">", "1400", true},
+		{"${attr.power}", "<", "1W", true},
+		{"${attr.power}", "<", "1MW", true},
+		{"${attr.power}", ">", "0.6", false},
+		{"${attr.os}", "is", "linux", true},
+		{"${attr.os}", "not", "linux", false},
+		{"${attr.os}", "==", "linux", true},
 		{"${nonsense}", "=", "x", false},
 		{"linux", "=", "${attr.os}", true},
 		{"${attr.os}", "unheard_of", "linux", false},
@@ -137,7 +160,7 @@ func TestClassesJudgeAsRulesDo(t *testing.T) {
 		job := &fleet.Job{Datacenters: []string{rapid.SampledFrom([]string{"*", "a*", "b"}).Draw(rt, "dc")}}
 		for range rapid.IntRange(0, 3).Draw(rt, "constraints") {
 			job.Constraints = append(job.Constraints, fleet.Constraint{
-				LTarget: ref.Draw(rt, "left"), Operand: rapid.SampledFrom(fleet.Operators[:11]).Draw(rt, "op"), RTarget: ref.Draw(rt, "right")})
+				LTarget: ref.Draw(rt, "left"), Operand: rapid.SampledFrom(fleet.Operators).Draw(rt, "op"), RTarget: ref.Draw(rt, "right")})
 		}
 		g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "wasm"}}}
 		c, refused := New(job, g), 0

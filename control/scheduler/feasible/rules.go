@@ -36,7 +36,7 @@ func (r datacenterRule) refusal(fails []fail) fleet.Refusal {
 	wants := strings.Join(r.globs, ", ")
 	best := most(fails)
 	return counted(fleet.Refusal{
-		Rule: "datacenter", Wants: "the job wants " + wants, Has: placeList(fails),
+		Rule: "datacenter", Wants: "the job wants " + wants, Has: placeList(fails, "no datacenter"),
 		Fix: fmt.Sprintf("add %q to datacenters or add a node in %s", best.has, wants),
 	}, fails)
 }

@@ -73,7 +73,7 @@ func (t target) of(n *fleet.Node) (string, bool) {
 	case nodeClass:
 		v = n.NodeClass
 	case nodePool:
-		v = n.NodePool
+		v = n.Pool()
 	}
 	return v, v != ""
 }

@@ -32,7 +32,7 @@ func haveList(fails []fail) string {
 }
 
 // placeList is "3 nodes are in dc1".
-func placeList(fails []fail) string {
+func placeList(fails []fail, nowhere string) string {
 	return list(fails, func(f fail) string {
 		verb := "are"
 		if f.nodes == 1 {
@@ -40,7 +40,7 @@ func placeList(fails []fail) string {
 		}
 		where := f.has
 		if where == "" {
-			where = "no datacenter"
+			where = nowhere
 		}
 		return fmt.Sprintf("%s %s in %s", Nodes(f.nodes), verb, where)
 	})

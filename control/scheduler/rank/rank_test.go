@@ -1,6 +1,7 @@
 package rank
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -75,7 +76,62 @@ func TestTiesFollowStripeThenSeed(t *testing.T) {
 	}
 }
 
-// The heap must hand out what a search over all nodes would.
+// drawRequest makes a request with any mix of wishes and limits.
+func drawRequest(rt *rapid.T, nodes int) Request {
+	req := Request{
+		Ask: ask, Count: rapid.IntRange(1, 20).Draw(rt, "count"),
+		OnePerGroup: rapid.Bool().Draw(rt, "one"), Emptiest: rapid.Bool().Draw(rt, "emptiest"),
+	}
+	valuesOf := func(label string, least, most int32) []int32 {
+		out := make([]int32, nodes)
+		for i := range out {
+			out[i] = rapid.Int32Range(least, most).Draw(rt, label)
+		}
+		return out
+	}
+	if rapid.Bool().Draw(rt, "prefers") {
+		for range nodes {
+			req.Affinity = append(req.Affinity, rapid.Int64Range(-Scale, Scale).Draw(rt, "affinity"))
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(rt, "spreads") {
+		req.Spreads = append(req.Spreads, Spread{
+			Value: valuesOf("value", 0, 2), Weight: rapid.Int64Range(1, 100).Draw(rt, "weight"),
+			Want: rapid.SliceOfN(rapid.Int64Range(0, 2000), 3, 3).Draw(rt, "want"),
+			Have: rapid.SliceOfN(rapid.Int64Range(0, 9), 3, 3).Draw(rt, "have"),
+		})
+	}
+	for range rapid.IntRange(0, 2).Draw(rt, "limits") {
+		req.Limits = append(req.Limits, Limit{Value: valuesOf("property", -1, 2), Left: rapid.SliceOfN(rapid.Int64Range(-1, 4), 3, 3).Draw(rt, "left")})
+	}
+	return req
+}
+
+// search finds the best node by looking at all of them.
+func search(r *Ranker, avoid []state.NodeKey) int {
+	best, top, tie := -1, int64(0), uint32(0)
+	for i := range r.nodes {
+		if !r.open(i) {
+			continue
+		}
+		penalty := int64(0)
+		if slices.Contains(avoid, r.nodes[i].Key) {
+			penalty = avoidPenalty
+		}
+		values := make([]int32, len(r.req.Spreads))
+		for k := range values {
+			values[k] = r.req.Spreads[k].Value[i]
+		}
+		key := r.keyWith(i, penalty)
+		total, low := scoreOf(key)+r.bonus(values), uint32(key)
+		if best < 0 || total > top || total == top && low > tie {
+			best, top, tie = i, total, low
+		}
+	}
+	return best
+}
+
+// The heaps must hand out what a search over all nodes would.
 func TestTakesWhatASearchWould(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var nodes []Node
@@ -83,22 +139,12 @@ func TestTakesWhatASearchWould(t *testing.T) {
 			whole := rapid.Int64Range(0, 60).Draw(rt, "whole")
 			nodes = append(nodes, node(state.NodeKey(k+1), whole, rapid.Int64Range(0, whole).Draw(rt, "free")))
 		}
-		req := Request{Ask: ask, Count: rapid.IntRange(1, 20).Draw(rt, "count"), OnePerGroup: rapid.Bool().Draw(rt, "one")}
-		var avoid []state.NodeKey
-		if rapid.Bool().Draw(rt, "avoids") {
-			avoid = []state.NodeKey{1}
-		}
-		r := New(req, nodes, every)
+		r := New(drawRequest(rt, len(nodes)), nodes, every)
 		for range 40 {
-			best, top := -1, uint64(0)
-			for i := range nodes {
-				penalty := int64(0)
-				if len(avoid) > 0 && nodes[i].Key == avoid[0] {
-					penalty = avoidPenalty
-				}
-				if k := r.keyWith(i, penalty); r.Fits(i) && !r.Crowded(i) && (best < 0 || k > top) {
-					best, top = i, k
-				}
+			avoid := rapid.SliceOfN(rapid.Map(rapid.IntRange(1, 12), func(k int) state.NodeKey { return state.NodeKey(k) }), 0, 2).Draw(rt, "avoid")
+			best := search(r, avoid)
+			if plain, list := search(r, nil), r.Best(3); (plain >= 0) != (len(list) > 0) || plain >= 0 && list[0].Node != plain {
+				rt.Fatalf("Best says %+v, a search finds %d", list, plain)
 			}
 			got, ok := r.Take(avoid)
 			if ok != (best >= 0) || ok && got != best {
@@ -106,4 +152,92 @@ func TestTakesWhatASearchWould(t *testing.T) {
 			}
 		}
 	})
+}
+
+// shares places count on sites of equal nodes and says how many each site got.
+func shares(count int, sites int, want, have []int64, full int64) []int {
+	var nodes []Node
+	s := Spread{Want: want, Have: have, Weight: 50}
+	for i := range sites * 8 {
+		site := int32(i % sites)
+		n := node(state.NodeKey(i+1), 1000, 1000)
+		if site == 0 {
+			n.Free.CPU, n.Free.MemoryMB = 1000-full, 1000-full
+		}
+		nodes, s.Value = append(nodes, n), append(s.Value, site)
+	}
+	r := New(Request{Ask: ask, Count: count, Spreads: []Spread{s}}, nodes, every)
+	got := make([]int, sites)
+	for range count {
+		i, _ := r.Take(nil)
+		got[i%sites]++
+	}
+	return got
+}
+
+func TestSharesAreKept(t *testing.T) {
+	tests := []struct {
+		count      int
+		want, have []int64 // per cent, allocations
+		full       int64
+		got        []int
+	}{
+		{9, []int64{100, 100, 100}, []int64{0, 0, 0}, 0, []int{3, 3, 3}},
+		{10, []int64{70, 30}, []int64{0, 0}, 0, []int{7, 3}},
+		{100, []int64{70, 20, 10}, []int64{0, 0, 0}, 0, []int{70, 20, 10}},
+		{6, []int64{100, 100}, []int64{4, 0}, 0, []int{1, 5}}, // what stands counts
+		{10, []int64{100, 0}, []int64{0, 0}, 0, []int{10, 0}},
+		{10, []int64{100, 100}, []int64{0, 0}, 900, []int{5, 5}}, // a fuller site does not win
+	}
+	for _, tt := range tests {
+		total, sum := int64(0), int64(0)
+		for k := range tt.want {
+			total, sum = total+tt.want[k], sum+tt.have[k]
+		}
+		want := make([]int64, len(tt.want))
+		for k := range want {
+			want[k] = tt.want[k] * (int64(tt.count) + sum) * 100 / total
+		}
+		got := shares(tt.count, len(tt.want), want, tt.have, tt.full)
+		for k := range got {
+			if d := got[k] - tt.got[k]; d < -1 || d > 1 || tt.full == 0 && d != 0 {
+				t.Errorf("%d by %v beside %v: got %v, want %v", tt.count, tt.want, tt.have, got, tt.got)
+				break
+			}
+		}
+	}
+}
+
+func TestAffinityWeighsLikeAFullNode(t *testing.T) {
+	nodes := []Node{node(1, 100, 10), node(2, 100, 100), node(3, 100, 100)}
+	r := New(Request{Ask: ask, Count: 1, Affinity: []int64{0, Scale, -Scale}}, nodes, every)
+	for _, want := range []int{1, 0} {
+		if i, _ := r.Take(nil); want == 1 && i != want {
+			t.Fatalf("took %d first", i)
+		}
+	}
+	last := -1
+	for {
+		i, ok := r.Take(nil)
+		if !ok {
+			break
+		}
+		last = i
+	}
+	if last != 2 {
+		t.Errorf("the last to be taken was %d, not the one to be avoided", last)
+	}
+}
+
+func TestEmptiestFirst(t *testing.T) {
+	nodes := []Node{node(1, 100, 90), node(2, 100, 100), node(3, 100, 20)}
+	r := New(Request{Ask: ask, Count: 100, Emptiest: true}, nodes, every)
+	for step, want := range []int{1, 0, 1, 0} {
+		if i, _ := r.Take(nil); step != 1 && step != 2 && step != 3 && i != want {
+			t.Fatalf("step %d took %d, want %d", step, i, want)
+		}
+	}
+	if nodes[2].Free.CPU != 20 {
+		t.Error("the fullest node was taken while others were empty")
+	}
 }
