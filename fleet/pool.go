@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"regexp"
 )
@@ -14,7 +15,8 @@ const NodePoolAll = "all"
 const (
 	NodePoolDescriptionBytesMax = 256
 	NodePoolMetaMax             = 64
-	NodePoolsMax                = 1024 // in a region
+	NodePoolsMax                = 1024     // in a region
+	NodePoolBytesMax            = 64 << 10 // as JSON
 )
 
 // NodePool is a set of nodes that jobs choose as a whole, and how the scheduler
@@ -45,12 +47,12 @@ var BuiltInPools = []NodePool{
 // BuiltIn reports whether the pool is one that every region has.
 func BuiltIn(pool string) bool { return pool == NodePoolAll || pool == DefaultNodePool }
 
-var poolRule = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+var poolRule = regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,127}$`)
 
 // CheckPoolName says why a pool cannot have that name; nil if it can.
 func CheckPoolName(name string) error {
 	if !poolRule.MatchString(name) {
-		return fmt.Errorf("%.140q is no name of a node pool: use 1 to 128 letters, digits, dashes and underscores", name)
+		return fmt.Errorf("%.140q is no name of a node pool: use 1 to 128 letters, digits, dots, dashes and underscores", name)
 	}
 	return nil
 }
@@ -82,6 +84,9 @@ func (p *NodePool) Validate() Problems {
 		c.refuse("Meta", fmt.Sprintf("%d values", n), fmt.Sprintf("at most %d", NodePoolMetaMax))
 	}
 	c.meta("Meta", p.Meta)
+	if b, err := json.Marshal(p); err == nil && len(b) > NodePoolBytesMax {
+		c.refuse("Meta", fmt.Sprintf("the pool has %d bytes as JSON", len(b)), fmt.Sprintf("at most %d", NodePoolBytesMax))
+	}
 	if s := p.SchedulerConfiguration; s != nil {
 		c.algorithm("SchedulerConfiguration.SchedulerAlgorithm", s.SchedulerAlgorithm)
 		c.oversubscription("SchedulerConfiguration.MemoryOversubscriptionEnabled", Or(s.MemoryOversubscriptionEnabled, false))

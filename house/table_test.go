@@ -107,7 +107,7 @@ var table = []line{
 	{"sim/devices", "edge/reach fleet wire wire/link wire/trust", "", "plays the device's end of the protocol; who it is and how bytes travel, it is given"},
 
 	// The roof.
-	{"cmd/dunlin/config", "edge/fingerprint wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
+	{"cmd/dunlin/config", "edge/fingerprint fleet wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
 	{"cmd/dunlin/cli", "api cmd/dunlin/config control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module sim/devices wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},

@@ -162,6 +162,16 @@ func TestEveryFieldCanBeWritten(t *testing.T) {
 		if !w.all {
 			return
 		}
+		pool := &fleet.NodePool{Name: "pool"}
+		w.out.Reset()
+		w.body("node_pool", reflect.ValueOf(pool).Elem())
+		got, diags := ParseNodePool("x.hcl", []byte("node_pool \"pool\" {\n"+w.out.String()+"}\n"))
+		if diags.HasErrors() {
+			t.Fatalf("%s\n%s", diags, w.out.String())
+		}
+		if diff := cmp.Diff(normal(t, pool), normal(t, got)); diff != "" {
+			t.Fatal(diff)
+		}
 		for noun, s := range schemas {
 			for name := range s.fields {
 				if !w.seen[noun+"."+name] {
@@ -172,8 +182,8 @@ func TestEveryFieldCanBeWritten(t *testing.T) {
 	})
 }
 
-// normal is the job's JSON; HCL normalises text to NFC, so want is too.
-func normal(t *rapid.T, j *fleet.Job) string {
+// normal is a noun's JSON; HCL normalises text to NFC, so want is too.
+func normal(t *rapid.T, j any) string {
 	b, err := json.MarshalIndent(j, "", " ")
 	if err != nil {
 		t.Fatal(err)

@@ -54,6 +54,7 @@ var rawType = reflect.TypeFor[json.RawMessage]()
 func buildSchemas() map[string]*schema {
 	all := map[string]*schema{}
 	addSchema(all, "job", reflect.TypeFor[fleet.Job]())
+	addSchema(all, "node_pool", reflect.TypeFor[fleet.NodePool]())
 	return all
 }
 

@@ -21,5 +21,8 @@ var (
 	ErrInvitesFull     = errors.New("too many open invites; wait until some expire")
 	ErrEnded           = errors.New("nothing is left to stop")
 	ErrNotAdoptable    = errors.New("the orphan cannot be adopted")
+	ErrNoSuchPool      = errors.New("no such node pool; see: dunlin node pool list")
+	ErrPoolInUse       = errors.New("it is in use")
+	ErrBuiltIn         = errors.New("it is built in and cannot be changed")
 	ErrEpochJustRaised = errors.New("too soon")
 )

@@ -30,6 +30,9 @@ func applyJobRegister(x *state.Txn, index uint64, c JobRegister) (JobRegistered,
 	if err != nil {
 		return JobRegistered{}, err
 	}
+	if err := checkPool(x, spec); err != nil {
+		return JobRegistered{}, err
+	}
 	old := x.JobByID(spec.Namespace, spec.ID)
 	if err := checkJobIndex(c, spec.ID, old); err != nil {
 		return JobRegistered{}, err

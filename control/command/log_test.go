@@ -202,6 +202,18 @@ var someCommands = map[byte]func(*rapid.T) Command{
 	codeAllocAdopt: func(t *rapid.T) Command {
 		return AllocAdopt{Alloc: someID.Draw(t, "alloc"), EvalID: uid(rapid.IntRange(1, 1000).Draw(t, "eval")), At: someTime.Draw(t, "at")}
 	},
+	codeNodePoolPut: func(t *rapid.T) Command {
+		return NodePoolPut{Pool: rapid.SampledFrom([][]byte{[]byte(`{"Name":"shops"}`), []byte(`{"Name":"default"}`), []byte(`{`)}).Draw(t, "pool")}
+	},
+	codeNodePoolDelete: func(t *rapid.T) Command {
+		return NodePoolDelete{Name: rapid.SampledFrom([]string{"shops", "all", "none"}).Draw(t, "pool")}
+	},
+	codeSchedulerSet: func(t *rapid.T) Command {
+		return SchedulerSet{
+			Config:     rapid.SampledFrom([][]byte{[]byte(`{"SchedulerAlgorithm":"spread"}`), []byte(`{"PauseEvalBroker":true}`), []byte(`[]`)}).Draw(t, "config"),
+			CheckIndex: rapid.Bool().Draw(t, "check"), Index: rapid.Uint64Range(0, 20).Draw(t, "index"),
+		}
+	},
 	codeBrakeSet: func(t *rapid.T) Command {
 		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
 	},

@@ -35,6 +35,7 @@ func applyNodeRegister(x *state.Txn, index uint64, c NodeRegister) (NodeRegister
 		setLink(&n, fleet.LinkOnline, "", c.At)
 	}
 	row := x.PutNode(n, index)
+	ensurePool(x, index, spec.Pool())
 	m := newMinter(x, index, c.At, c.Seed)
 	if old != nil && old.Link == fleet.LinkLost {
 		evaluateReturned(m, row)
@@ -62,6 +63,9 @@ func readNodeSpec(c NodeRegister) (*fleet.Node, error) {
 	if len(n.Attributes) > fleet.NodeAttributesMax || len(n.Meta) > fleet.NodeAttributesMax {
 		return nil, fmt.Errorf("%w: node %s reports %d attributes and %d meta values; at most %d of each", ErrInvalid, c.ID,
 			len(n.Attributes), len(n.Meta), fleet.NodeAttributesMax)
+	}
+	if err := fleet.CheckPoolOfNode(n.NodePool); err != nil {
+		return nil, fmt.Errorf("%w: node %s: %v", ErrInvalid, c.ID, err)
 	}
 	spec := n.Spec()
 	spec.ID = fleet.NodeID(c.ID.String())

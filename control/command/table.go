@@ -44,6 +44,9 @@ const (
 	codeAllocStop        = 43
 	codeAllocAdopt       = 44
 	codeBrakeSet         = 45
+	codeNodePoolPut      = 50
+	codeNodePoolDelete   = 51
+	codeSchedulerSet     = 53
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -98,6 +101,9 @@ var families = []family{
 	row(codeAllocStop, 1, "allocation stop", readAllocStop, applyAllocStop),
 	row(codeAllocAdopt, 1, "allocation adopt", readAllocAdopt, applyAllocAdopt),
 	row(codeBrakeSet, 1, "brake set", readBrakeSet, applyBrakeSet),
+	row(codeNodePoolPut, 1, "node pool put", readNodePoolPut, applyNodePoolPut),
+	row(codeNodePoolDelete, 1, "node pool delete", readNodePoolDelete, applyNodePoolDelete),
+	row(codeSchedulerSet, 1, "scheduler set", readSchedulerSet, applySchedulerSet),
 }
 
 type familyKey struct{ code, version byte }

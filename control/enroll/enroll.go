@@ -93,8 +93,8 @@ func (o *Options) check() error {
 	if o.Name != "" && o.Count > 1 {
 		return fmt.Errorf("%d devices cannot all be named %q; leave the name out, and each says its own", o.Count, o.Name)
 	}
-	if o.Pool != "" && !nameRule.MatchString(o.Pool) {
-		return fmt.Errorf("%q cannot be a node pool; use up to 63 letters, digits, dots and dashes", o.Pool)
+	if err := fleet.CheckPoolOfNode(o.Pool); err != nil {
+		return err
 	}
 	switch o.Role {
 	case fleet.InviteRoleNode:

@@ -12,9 +12,10 @@ import (
 type API struct {
 	Config
 	mux      *http.ServeMux
-	blocking chan struct{} // counts queries that wait
-	streams  chan struct{} // counts log streams
-	pushes   chan struct{} // counts modules being taken in
+	pools    *http.ServeMux // below poolPrefix
+	blocking chan struct{}  // counts queries that wait
+	streams  chan struct{}  // counts log streams
+	pushes   chan struct{}  // counts modules being taken in
 }
 
 // New prepares the API.
@@ -22,6 +23,7 @@ func New(c Config) *API {
 	a := &API{
 		Config:   c,
 		mux:      http.NewServeMux(),
+		pools:    http.NewServeMux(),
 		blocking: make(chan struct{}, BlockingMax),
 		streams:  make(chan struct{}, LogStreamsMax),
 		pushes:   make(chan struct{}, PushesMax),
@@ -32,6 +34,10 @@ func New(c Config) *API {
 	for path, why := range uncarried {
 		a.mux.Handle(path, a.route(methods{anyMethod: refuseUncarried(why)}))
 	}
+	for path, methods := range a.poolRoutes() {
+		a.pools.Handle(path, a.route(methods))
+	}
+	a.pools.Handle("/", a.route(methods{anyMethod: unknownPath}))
 	a.mux.Handle("/", a.route(methods{anyMethod: unknownPath}))
 	return a
 }
@@ -74,55 +80,63 @@ func (a *API) routes() map[string]methods {
 	get := func(h handler) methods { return methods{http.MethodGet: h} }
 	put := func(h handler) methods { return methods{http.MethodPut: h} }
 	return map[string]methods{
-		"/v1/jobs":                        {http.MethodGet: a.listJobs, http.MethodPut: a.registerJob},
-		"/v1/jobs/parse":                  put(a.parseJob),
-		"/v1/validate/job":                put(a.validateJob),
-		"/v1/job/{id}":                    {http.MethodGet: a.getJob, http.MethodPut: a.registerJob, http.MethodDelete: a.deregisterJob},
-		"/v1/job/{id}/allocations":        get(a.jobAllocations),
-		"/v1/job/{id}/evaluations":        get(a.jobEvaluations),
-		"/v1/job/{id}/versions":           get(a.jobVersions),
-		"/v1/job/{id}/summary":            get(a.jobSummary),
-		"/v1/job/{id}/plan":               put(a.planJob),
-		"/v1/job/{id}/evaluate":           put(a.evaluateJob),
-		"/v1/job/{id}/deployments":        get(a.noDeployments),
-		"/v1/job/{id}/deployment":         get(a.noDeployment),
-		"/v1/deployments":                 get(a.noDeployments),
-		"/v1/allocations":                 get(a.listAllocations),
-		"/v1/allocation/{id}":             get(a.getAllocation),
-		"/v1/evaluations":                 get(a.listEvaluations),
-		"/v1/evaluation/{id}":             get(a.getEvaluation),
-		"/v1/evaluation/{id}/allocations": get(a.evaluationAllocations),
-		"/v1/nodes":                       get(a.listNodes),
-		"/v1/nodes/invite":                put(a.invite),
-		"/v1/nodes/traffic":               get(a.nodesTraffic),
-		"/v1/nodes/invites":               get(a.listInvites),
-		"/v1/nodes/invite/{id}":           {http.MethodDelete: a.revokeInvite},
-		"/v1/node/{id}/standing":          put(a.setStanding),
-		"/v1/node/{id}":                   get(a.getNode),
-		"/v1/node/{id}/allocations":       get(a.nodeAllocations),
-		"/v1/node/{id}/traffic":           get(a.nodeTraffic),
-		"/v1/node/{id}/eligibility":       put(a.setEligibility),
-		"/v1/node/{id}/written":           get(a.nodeWritten),
-		"/v1/client/fs/logs/{id}":         get(a.logs),
-		"/v1/allocation/{id}/stop":        put(a.stopAllocation),
-		"/v1/allocation/{id}/adopt":       put(a.adoptAllocation),
-		"/v1/operator/epoch":              {http.MethodGet: a.getEpoch, http.MethodPut: a.raiseEpoch},
-		"/v1/operator/loss-brake":         {http.MethodGet: a.getLossBrake, http.MethodDelete: a.releaseLossBrake},
-		"/v1/modules":                     get(a.listModules),
-		"/v1/module/{digest}":             {http.MethodGet: a.getModule, http.MethodPut: a.pushModule},
-		"/v1/module/{digest}/content":     get(a.moduleContent),
-		"/v1/status/leader":               get(a.leader),
-		"/v1/status/peers":                get(a.peers),
-		"/v1/regions":                     get(a.regions),
-		"/v1/agent/self":                  get(a.self),
-		"/v1/agent/members":               get(a.members),
-		"/v1/agent/health":                get(a.health),
-		"/v1/metrics":                     get(a.metrics),
+		"/v1/jobs":                             {http.MethodGet: a.listJobs, http.MethodPut: a.registerJob},
+		"/v1/jobs/parse":                       put(a.parseJob),
+		"/v1/validate/job":                     put(a.validateJob),
+		"/v1/job/{id}":                         {http.MethodGet: a.getJob, http.MethodPut: a.registerJob, http.MethodDelete: a.deregisterJob},
+		"/v1/job/{id}/allocations":             get(a.jobAllocations),
+		"/v1/job/{id}/evaluations":             get(a.jobEvaluations),
+		"/v1/job/{id}/versions":                get(a.jobVersions),
+		"/v1/job/{id}/summary":                 get(a.jobSummary),
+		"/v1/job/{id}/plan":                    put(a.planJob),
+		"/v1/job/{id}/evaluate":                put(a.evaluateJob),
+		"/v1/job/{id}/deployments":             get(a.noDeployments),
+		"/v1/job/{id}/deployment":              get(a.noDeployment),
+		"/v1/deployments":                      get(a.noDeployments),
+		"/v1/allocations":                      get(a.listAllocations),
+		"/v1/allocation/{id}":                  get(a.getAllocation),
+		"/v1/evaluations":                      get(a.listEvaluations),
+		"/v1/evaluation/{id}":                  get(a.getEvaluation),
+		"/v1/evaluation/{id}/allocations":      get(a.evaluationAllocations),
+		"/v1/nodes":                            get(a.listNodes),
+		"/v1/nodes/invite":                     put(a.invite),
+		"/v1/nodes/traffic":                    get(a.nodesTraffic),
+		"/v1/nodes/invites":                    get(a.listInvites),
+		"/v1/nodes/invite/{id}":                {http.MethodDelete: a.revokeInvite},
+		"/v1/node/{id}/standing":               put(a.setStanding),
+		"/v1/node/{id}":                        get(a.getNode),
+		"/v1/node/{id}/allocations":            get(a.nodeAllocations),
+		"/v1/node/{id}/traffic":                get(a.nodeTraffic),
+		"/v1/node/{id}/eligibility":            put(a.setEligibility),
+		"/v1/node/{id}/written":                get(a.nodeWritten),
+		"/v1/client/fs/logs/{id}":              get(a.logs),
+		"/v1/allocation/{id}/stop":             put(a.stopAllocation),
+		"/v1/allocation/{id}/adopt":            put(a.adoptAllocation),
+		"/v1/node/pools":                       {http.MethodGet: a.listPools, http.MethodPut: a.putPool},
+		"/v1/operator/scheduler/configuration": {http.MethodGet: a.getScheduler, http.MethodPut: a.setScheduler},
+		"/v1/operator/epoch":                   {http.MethodGet: a.getEpoch, http.MethodPut: a.raiseEpoch},
+		"/v1/operator/loss-brake":              {http.MethodGet: a.getLossBrake, http.MethodDelete: a.releaseLossBrake},
+		"/v1/modules":                          get(a.listModules),
+		"/v1/module/{digest}":                  {http.MethodGet: a.getModule, http.MethodPut: a.pushModule},
+		"/v1/module/{digest}/content":          get(a.moduleContent),
+		"/v1/status/leader":                    get(a.leader),
+		"/v1/status/peers":                     get(a.peers),
+		"/v1/regions":                          get(a.regions),
+		"/v1/agent/self":                       get(a.self),
+		"/v1/agent/members":                    get(a.members),
+		"/v1/agent/health":                     get(a.health),
+		"/v1/metrics":                          get(a.metrics),
 	}
 }
 
 // ServeHTTP lets a request in and answers it.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, poolPrefix) {
+		a.pools.ServeHTTP(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
 
 func (a *API) route(m methods) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

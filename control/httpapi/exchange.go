@@ -121,9 +121,9 @@ func (a *API) proposeFor(ctx context.Context, cmd any) (uint64, any, error) {
 // applyErrors are refusals by the state itself, where a request that was checked
 // here lost a race against another.
 var applyErrors = map[int][]error{
-	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists, command.ErrEnded, command.ErrNotAdoptable},
-	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode, command.ErrNoSuchAlloc},
-	http.StatusBadRequest: {command.ErrInvalid},
+	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists, command.ErrEnded, command.ErrNotAdoptable, command.ErrPoolInUse},
+	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode, command.ErrNoSuchAlloc, command.ErrNoSuchPool},
+	http.StatusBadRequest: {command.ErrInvalid, command.ErrBuiltIn},
 }
 
 func (a *API) writeMeta(index uint64) api.WriteMeta {

@@ -41,6 +41,7 @@ func (a *API) prepare(body []byte, registering bool) (*prepared, error) {
 		p.refuse("Job", fmt.Sprintf("the job has %d bytes with its defaults", n), fmt.Sprintf("at most %d", fleet.JobSpecBytesMax))
 	}
 	a.checkModules(p, registering)
+	a.checkPool(p)
 	return p, nil
 }
 
@@ -100,6 +101,9 @@ func (a *API) registerJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	p, err := a.prepare(body, true)
 	if err != nil {
+		return err
+	}
+	if err := a.takesJobs(); err != nil {
 		return err
 	}
 	if id := r.PathValue("id"); id != "" && id != string(p.job.ID) {

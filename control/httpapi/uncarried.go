@@ -31,7 +31,6 @@ var uncarried = map[string]string{
 	"/v1/acl/{rest...}":                 "access is by management token or client certificate",
 	"/v1/namespaces":                    "there is one namespace, default",
 	"/v1/namespace/{rest...}":           "there is one namespace, default",
-	"/v1/node/pools":                    "there is one node pool, default",
 	"/v1/services":                      "services are not registered",
 	"/v1/service/{rest...}":             "services are not registered",
 	"/v1/vars":                          "variables are not stored",
@@ -51,7 +50,7 @@ var uncarried = map[string]string{
 	"/v1/agent/host":                    "a host is not described; read /v1/node/ID",
 	"/v1/agent/pprof/{rest...}":         "profiles are not served",
 	"/v1/agent/keyring/{rest...}":       "there is no keyring",
-	"/v1/agent/schedulers":              "schedulers are set in the server's configuration",
+	"/v1/agent/schedulers":              "read /v1/operator/scheduler/configuration",
 	"/v1/agent/schedulers/config":       "schedulers are set in the server's configuration",
 }
 

@@ -49,7 +49,7 @@ func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 	hosts := p.checker.Hosts()
 	p.request = rank.Request{
 		Ask: a.cur.Asks[g.Index], Count: *g.Spec.Count, Seed: a.rng.Uint64(), Stripe: a.in.Stripe,
-		OnePerJob: hosts.OnePerJob, OnePerGroup: hosts.OnePerGroup,
+		OnePerJob: hosts.OnePerJob, OnePerGroup: hosts.OnePerGroup, Emptiest: a.emptiest(),
 	}
 	p.may = make([]bool, len(a.pool.rows))
 	for i, row := range a.pool.rows {

@@ -175,7 +175,12 @@ func (a *attempt) score(group int, k state.NodeKey) int64 {
 	}
 	ask, used, whole := a.cur.Asks[group], a.in.View.Usage(k), n.Spec.Capacity()
 	node := rank.Node{Key: k, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - used.CPU + ask.CPU, MemoryMB: whole.MemoryMB - used.MemoryMB + ask.MemoryMB}}
-	return rank.New(rank.Request{Ask: ask}, nil, nil).Fit(&node)
+	return rank.New(rank.Request{Ask: ask, Emptiest: a.emptiest()}, nil, nil).Fit(&node)
+}
+
+// emptiest reports whether the job's pool is filled evenly instead of tightly.
+func (a *attempt) emptiest() bool {
+	return a.in.View.SchedulerConfigOf(a.cur.Spec.NodePool).SchedulerAlgorithm == fleet.AlgorithmSpread
 }
 
 func (a *attempt) run(r reconcile.Result) {

@@ -25,18 +25,20 @@ const (
 )
 
 const (
-	recRegion   = 1
-	recNode     = 2
-	recVersion  = 3
-	recJob      = 4
-	recEval     = 5
-	recAlloc    = 6
-	recModule   = 7
-	recInvite   = 8
-	recIdentity = 35
-	recRegionX  = 40 // extras of the region
-	recNodeX    = 41 // extras of a node
-	recEnd      = 255
+	recRegion    = 1
+	recNode      = 2
+	recVersion   = 3
+	recJob       = 4
+	recEval      = 5
+	recAlloc     = 6
+	recModule    = 7
+	recInvite    = 8
+	recIdentity  = 35
+	recRegionX   = 40 // extras of the region
+	recNodeX     = 41 // extras of a node
+	recNodePool  = 50
+	recScheduler = 51
+	recEnd       = 255
 )
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -123,6 +125,12 @@ func (v *View) writeRecords(c *checkpointWriter) {
 	}
 	for i := range v.Identities() {
 		c.record(recIdentity, func(b []byte) []byte { return appendJSON(b, i) })
+	}
+	for p := range scan(t.pools) {
+		c.record(recNodePool, func(b []byte) []byte { return appendJSON(b, p) })
+	}
+	if t.scheduler.ModifyIndex != 0 {
+		c.record(recScheduler, func(b []byte) []byte { return appendJSON(b, t.scheduler) })
 	}
 }
 

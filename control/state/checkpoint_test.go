@@ -37,6 +37,8 @@ func full(t testing.TB) *View {
 	x.PutInvite(fleet.Invite{TokenHash: "h"})
 	x.PutIdentity(&fleet.NodeIdentity{Peer: fleet.PeerOfNode(uid(2)), KeyHash: "k", Standing: fleet.StandingRevoked, Reason: "stolen"}, 1)
 	x.PutIdentity(&fleet.NodeIdentity{Peer: fleet.PeerOfNode(uid(9)), Standing: fleet.StandingApproved}, 1)
+	x.PutNodePool(fleet.NodePool{Name: "shops", Meta: map[string]string{"a": "b"}, SchedulerConfiguration: &fleet.NodePoolScheduler{SchedulerAlgorithm: "spread"}}, 1)
+	x.SetSchedulerConfig(fleet.SchedulerConfiguration{SchedulerAlgorithm: "binpack", PauseEvalBroker: true}, 1)
 	x.Fold([]byte("x"))
 	return x.Commit(1)
 }
@@ -68,6 +70,37 @@ func TestIdentitiesSurviveACheckpoint(t *testing.T) {
 	x := s.Begin()
 	if n := x.PutNode(Node{ID: uid(9), Spec: &fleet.Node{}}, 2); n.Identity == nil || n.Identity != x.Identity(fleet.PeerOfNode(uid(9))) {
 		t.Errorf("a new row's identity: %+v", n.Identity)
+	}
+}
+
+func TestPoolsAndSchedulerSurviveACheckpoint(t *testing.T) {
+	v, err := ReadCheckpoint(bytes.NewReader(checkpointBytes(t, full(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for p := range v.NodePools() {
+		names = append(names, p.Name)
+	}
+	if got := strings.Join(names, " "); got != "all default shops" {
+		t.Errorf("pools %s", got)
+	}
+	if c := v.SchedulerConfig(); !c.PauseEvalBroker || c.ModifyIndex != 1 {
+		t.Errorf("scheduler %+v", c)
+	}
+	if c := v.SchedulerConfigOf("shops"); c.SchedulerAlgorithm != "spread" || !c.PauseEvalBroker {
+		t.Errorf("scheduler of shops: %+v", c)
+	}
+	if c := v.SchedulerConfigOf("default"); c.SchedulerAlgorithm != "binpack" {
+		t.Errorf("scheduler of the default pool: %+v", c)
+	}
+	// A region of before has neither.
+	old := New().View()
+	if _, known := old.NodePool("shops"); known || old.SchedulerConfig() != fleet.DefaultSchedulerConfiguration() {
+		t.Error("an empty region has what nobody made")
+	}
+	if nodes, jobs := v.NodePoolUse("default"); nodes != 1 || jobs != 1 {
+		t.Errorf("the default pool is used by %d nodes and %d jobs", nodes, jobs)
 	}
 }
 

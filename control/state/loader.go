@@ -82,8 +82,13 @@ func (l *loader) load(body []byte) error {
 		t.invites.Set(i)
 		return nil
 	}
-	if body[0] == recIdentity {
+	switch body[0] {
+	case recIdentity:
 		return l.identity(body[1:])
+	case recNodePool:
+		return l.pool(body[1:])
+	case recScheduler:
+		return l.scheduler(body[1:])
 	}
 	return fmt.Errorf("unknown record kind %d; it was written by a newer version", body[0])
 }

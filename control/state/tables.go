@@ -83,6 +83,9 @@ type tables struct {
 	invites *btree.BTreeG[fleet.Invite]
 
 	identities *btree.BTreeG[*fleet.NodeIdentity]
+
+	pools     *btree.BTreeG[fleet.NodePool] // those that are not built in
+	scheduler fleet.SchedulerConfiguration  // zero: nobody set one
 }
 
 type evalEntry struct {
@@ -126,6 +129,7 @@ func newTables() *tables {
 		modules:      newTree(func(a, b fleet.Module) bool { return a.Digest < b.Digest }),
 		invites:      newTree(func(a, b fleet.Invite) bool { return a.TokenHash < b.TokenHash }),
 		identities:   newTree(func(a, b *fleet.NodeIdentity) bool { return a.Peer < b.Peer }),
+		pools:        newTree(func(a, b fleet.NodePool) bool { return a.Name < b.Name }),
 	}
 }
 
@@ -140,5 +144,6 @@ func (t *tables) fork() *tables {
 	c.evals, c.evalIDs, c.evalsByJob, c.openEvals = t.evals.Copy(), t.evalIDs.Copy(), t.evalsByJob.Copy(), t.openEvals.Copy()
 	c.modules, c.invites = t.modules.Copy(), t.invites.Copy()
 	c.identities = t.identities.Copy()
+	c.pools = t.pools.Copy()
 	return &c
 }

@@ -17,6 +17,8 @@ const (
 	TableJobAllocs  // allocations of one job, by its key
 	TableIdentities
 	TableRegion // epoch, marks, brake
+	TableNodePools
+	TableScheduler
 	tableCount
 )
 

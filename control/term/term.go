@@ -161,6 +161,9 @@ func (t *Term) roomAt(index uint64) {
 
 // deliver gives evaluations to idle workers.
 func (t *Term) deliver() {
+	if t.view.SchedulerConfig().PauseEvalBroker {
+		return // what is worked on ends; the rest waits for the next view
+	}
 	for len(t.workers) > 0 {
 		d, ok := t.broker.Dequeue(t.now.UnixNano())
 		if !ok {

@@ -66,6 +66,28 @@ func TestAnyFaultsThenEverythingRuns(t *testing.T) {
 	})
 }
 
+func TestPausedBrokerGivesNothingOut(t *testing.T) {
+	s := newSim(t)
+	s.node(0, 400)
+	s.start()
+	s.must(&command.SchedulerSet{Config: []byte(`{"PauseEvalBroker":true}`)})
+	s.step(term.Applied{})
+	s.idle()
+	s.job(0, 1, 50)
+	s.step(term.Applied{})
+	s.advance(time.Minute)
+	if len(s.given) != 0 {
+		t.Fatalf("given out while paused: %+v", s.given)
+	}
+	s.must(&command.SchedulerSet{Config: []byte(`{}`)})
+	s.step(term.Applied{})
+	if len(s.given) != 1 {
+		t.Fatal("nothing was given out after the pause")
+	}
+	s.settle()
+	s.audit()
+}
+
 func TestFreedRoomWakesWhatBlockedBeforeAndAfter(t *testing.T) {
 	s := newSim(t)
 	s.node(0, 200)

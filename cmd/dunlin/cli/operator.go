@@ -11,12 +11,12 @@ import (
 )
 
 func (e *env) operatorCmd() *cobra.Command {
-	c := &cobra.Command{Use: "operator", Short: "What only people decide: epochs, the loss brake"}
+	c := &cobra.Command{Use: "operator", Short: "What only people decide: epochs, the loss brake, how to schedule"}
 	epoch := &cobra.Command{Use: "epoch", Short: "The region's epoch, which orders what devices are told"}
 	epoch.AddCommand(e.epochStatus(), e.epochRaise())
 	brake := &cobra.Command{Use: "loss-brake", Short: "Holds replacements while many devices are gone at once"}
 	brake.AddCommand(e.brakeStatus(), e.brakeRelease())
-	c.AddCommand(epoch, brake)
+	c.AddCommand(epoch, brake, e.schedulerCmd())
 	return c
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/dunlin-edge/dunlin/edge/fingerprint"
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // Defaults and limits of an agent.
@@ -305,6 +306,9 @@ func (f *file) client(name string, c *Config) error {
 	c.Client = &Client{
 		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, NodePool: f.Client.NodePool, RawExec: rawExec,
 		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory,
+	}
+	if err := fleet.CheckPoolOfNode(f.Client.NodePool); err != nil {
+		return fmt.Errorf("%s: client { node_pool }: %w", name, err)
 	}
 	var err error
 	if c.Client.Overrides, err = f.overrides(); err != nil {

@@ -1,0 +1,10 @@
+# dunlin node pool apply shops.pool.hcl
+node_pool "shops" {
+  description = "one device in each shop"
+  meta = {
+    owner = "retail"
+  }
+  scheduler_config {
+    scheduler_algorithm = "spread"
+  }
+}
