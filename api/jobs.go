@@ -97,6 +97,7 @@ type JobPlanRequest struct {
 type JobPlanResponse struct {
 	Annotations    *PlanAnnotations
 	FailedTGAllocs map[string]*fleet.AllocMetric // groups that do not fit, and why
+	RankedTGAllocs map[string]*fleet.AllocMetric `json:",omitempty"` // how nodes fared for each group that places any
 	JobModifyIndex uint64                        // for EnforceIndex; 0: the job does not exist
 	CreatedEvals   []*fleet.Evaluation
 	Diff           *fleet.JobDiff
@@ -175,6 +176,17 @@ func (c *Client) Jobs(ctx context.Context, q *QueryOptions) (jobs []*JobListStub
 func (c *Client) Job(ctx context.Context, id fleet.JobID, q *QueryOptions) (job *fleet.Job, m QueryMeta, err error) {
 	m, err = c.read(ctx, "/job/"+segment(id), q, nil, &job)
 	return job, m, err
+}
+
+// ExplainJob says where a job's work could go now and why not elsewhere; with a
+// node (ID, the beginning of one, or name) whether it could go there.
+func (c *Client) ExplainJob(ctx context.Context, id fleet.JobID, node string, q *QueryOptions) (out *fleet.JobExplanation, m QueryMeta, err error) {
+	var extra url.Values
+	if node != "" {
+		extra = url.Values{"node": {node}}
+	}
+	m, err = c.read(ctx, "/job/"+segment(id)+"/explain", q, extra, &out)
+	return out, m, err
 }
 
 // JobVersions returns a job's history; diffs asks for what each changed.

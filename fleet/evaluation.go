@@ -42,6 +42,9 @@ type Evaluation struct {
 	NextEval          EvalID                  `json:",omitempty"`
 	BlockedEval       EvalID                  `json:",omitempty"`
 	FailedTGAllocs    map[string]*AllocMetric `json:",omitempty"`
+	// PlacedTGAllocs is how the nodes fared for groups that found all their places;
+	// in lists it is left out.
+	PlacedTGAllocs    map[string]*AllocMetric `json:",omitempty"`
 	QueuedAllocations map[string]int          `json:",omitempty"`
 	SnapshotIndex     uint64
 	CreateIndex       uint64

@@ -68,7 +68,7 @@ func (a *API) getEvaluation(w http.ResponseWriter, r *http.Request) error {
 	s := source[*state.Eval]{topics: evalTopics, index: evalIndex, rows: single(func(v *state.View) (*state.Eval, error) {
 		return findEval(v, id)
 	})}
-	return one(a, w, r, s, evalView)
+	return one(a, w, r, s, evalWhole)
 }
 
 func findEval(v *state.View, id string) (*state.Eval, error) {

@@ -89,6 +89,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/job/{id}/versions":                get(a.jobVersions),
 		"/v1/job/{id}/summary":                 get(a.jobSummary),
 		"/v1/job/{id}/plan":                    put(a.planJob),
+		"/v1/job/{id}/explain":                 get(a.explainJob),
 		"/v1/job/{id}/evaluate":                put(a.evaluateJob),
 		"/v1/job/{id}/deployments":             get(a.noDeployments),
 		"/v1/job/{id}/deployment":              get(a.noDeployment),

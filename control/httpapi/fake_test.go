@@ -221,6 +221,14 @@ func (g *region) Plan(_ context.Context, job *fleet.Job) (*PlanResult, error) {
 	return g.plan, nil
 }
 
+func (g *region) Why(_ *state.View, job *state.Job, only *state.Node) *fleet.JobExplanation {
+	x := &fleet.JobExplanation{JobID: job.ID}
+	if only != nil {
+		x.NodeName = only.Spec.Name
+	}
+	return x
+}
+
 // do performs one request on the handler itself.
 func do(h http.Handler, method, target, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))

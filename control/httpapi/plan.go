@@ -36,6 +36,7 @@ func (a *API) planJob(w http.ResponseWriter, r *http.Request) error {
 	out := api.JobPlanResponse{
 		Annotations:    &api.PlanAnnotations{DesiredTGUpdates: result.Updates},
 		FailedTGAllocs: result.Failed,
+		RankedTGAllocs: result.Ranked,
 		CreatedEvals:   result.Evals,
 		Warnings:       strings.Join(p.problems.Warnings(), "\n"),
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/api"
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
@@ -140,5 +141,44 @@ func TestPoolPaths(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
 		}
+	}
+}
+
+func TestExplainAndRankedGroups(t *testing.T) {
+	g := newRegion(t)
+	c, ctx := g.client(api.Config{}), t.Context()
+	if _, err := c.Register(ctx, &api.JobRegisterRequest{Job: registrable("web")}); err != nil {
+		t.Fatal(err)
+	}
+	g.node(9, "pi-9", fleet.LinkOnline)
+	if x, _, err := c.ExplainJob(ctx, "web", "pi-9", nil); err != nil || x.JobID != "web" || x.NodeName != "pi-9" {
+		t.Fatalf("%v: %+v", err, x)
+	}
+	if x, _, err := c.ExplainJob(ctx, "web", "", nil); err != nil || x.NodeName != "" {
+		t.Fatalf("%v: %+v", err, x)
+	}
+	for _, wrong := range [][2]string{{"wbe", ""}, {"web", "pi-8"}} {
+		if _, _, err := c.ExplainJob(ctx, fleet.JobID(wrong[0]), wrong[1], nil); !api.IsNotFound(err) {
+			t.Errorf("%v: %v", wrong, err)
+		}
+	}
+	// What was placed is explained in the evaluation itself and not in lists.
+	evals, _, err := c.Evaluations(ctx, nil)
+	if err != nil || len(evals) != 1 {
+		t.Fatalf("%v: %+v", err, evals)
+	}
+	g.commit(func(x *state.Txn, i uint64) {
+		for e := range g.store.View().Evals() {
+			done := *e
+			done.Status, done.Groups = fleet.EvalComplete, []state.GroupOutcome{{Group: "g", Placed: 1, Metric: &fleet.AllocMetric{NodesEvaluated: 4}}}
+			x.PutEval(done, i)
+		}
+	})
+	e, _, err := c.Evaluation(ctx, evals[0].ID, nil)
+	if err != nil || e.PlacedTGAllocs["g"] == nil || e.PlacedTGAllocs["g"].NodesEvaluated != 4 || len(e.FailedTGAllocs) != 0 {
+		t.Fatalf("%v: %+v", err, e)
+	}
+	if evals, _, err = c.Evaluations(ctx, nil); err != nil || evals[0].PlacedTGAllocs != nil {
+		t.Fatalf("%v: %+v", err, evals[0])
 	}
 }

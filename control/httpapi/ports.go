@@ -59,12 +59,15 @@ type Info interface {
 // Planner says what registering a canonical job would do, on the newest view.
 type Planner interface {
 	Plan(ctx context.Context, job *fleet.Job) (*PlanResult, error)
+	// Why says where a job's work could go; with a node, whether it could go there.
+	Why(v *state.View, job *state.Job, only *state.Node) *fleet.JobExplanation
 }
 
 // PlanResult is what a registration would do.
 type PlanResult struct {
 	Updates map[string]*api.DesiredUpdates // by group
 	Failed  map[string]*fleet.AllocMetric  // groups that do not fit
+	Ranked  map[string]*fleet.AllocMetric  // how nodes fared for each group that places any
 	Evals   []*fleet.Evaluation            // that would follow
 	Placed  map[string][]state.NodeKey     // where new allocations would go, by group
 }

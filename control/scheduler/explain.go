@@ -47,6 +47,12 @@ func (p *placing) metric() *fleet.AllocMetric {
 		return m
 	}
 	m.CoalescedFailures = len(p.failed) - 1
+	p.refusals(m)
+	return m
+}
+
+// refusals adds why nodes could not take one more.
+func (p *placing) refusals(m *fleet.AllocMetric) {
 	m.NodesAvailable = map[string]int{}
 	for _, row := range p.pool.rows {
 		m.NodesAvailable[row.Spec.Datacenter]++
@@ -58,7 +64,6 @@ func (p *placing) metric() *fleet.AllocMetric {
 	p.refuseRoom(m)
 	slices.SortStableFunc(m.Refusals, func(a, b fleet.Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
-	return m
 }
 
 // score is a node's score by its parts, under the field's names.
@@ -127,7 +132,7 @@ func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
 func (p *placing) refuseHosts(m *fleet.AllocMetric) {
 	r := fleet.Refusal{Rule: fleet.OpDistinctHosts, Wants: "each on a node of its own"}
 	for i, row := range p.pool.rows {
-		if p.ranker.Crowded(i) && p.may[i] {
+		if p.ranker.Crowded(i) && (p.may[i] || p.eachRule) {
 			r.Nodes++
 			r.Node = cmp.Or(r.Node, row.Spec.Name)
 		}
@@ -141,9 +146,16 @@ func (p *placing) refuseHosts(m *fleet.AllocMetric) {
 		verb = "has"
 	}
 	r.Has = fmt.Sprintf("%s %s one already", feasible.Nodes(r.Nodes), verb)
-	r.Fix = fmt.Sprintf("lower the count of %s to %d or add %s", p.group.Spec.Name,
-		max(0, *p.group.Spec.Count-len(p.failed)), feasible.Nodes(len(p.failed)))
+	r.Fix = p.fewer() + "add " + feasible.Nodes(max(1, p.short))
 	feasible.Count(m, fleet.OpDistinctHosts, r)
+}
+
+// fewer offers a count at which nothing would be left over.
+func (p *placing) fewer() string {
+	if p.short == 0 {
+		return ""
+	}
+	return fmt.Sprintf("lower the count of %s to %d or ", p.group.Spec.Name, max(0, *p.group.Spec.Count-p.short))
 }
 
 // dimension is one resource that nodes ran out of.
@@ -164,7 +176,7 @@ func (p *placing) refuseRoom(m *fleet.AllocMetric) {
 		{name: "memory", unit: "MiB", ask: p.request.Ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
 	}
 	for i := range p.pool.nodes {
-		if p.ranker.Fits(i) || p.ranker.Crowded(i) || p.ranker.Spent(i) || !p.may[i] {
+		if p.ranker.Fits(i) || !p.eachRule && (p.ranker.Crowded(i) || p.ranker.Spent(i) || !p.may[i]) {
 			continue
 		}
 		m.NodesExhausted++

@@ -22,6 +22,9 @@ type placing struct {
 	shares  []limit // parallel to request.Limits
 	best    []rank.Scored
 	failed  []reconcile.Place
+	short   int // how many found no place
+	// eachRule explains every rule for itself, also of nodes that another refuses.
+	eachRule bool
 }
 
 // place finds nodes for what a group lacks and writes down how it went.
@@ -73,6 +76,7 @@ func (p *placing) fill(change *GroupChange) int {
 		i, ok := p.ranker.Take(p.avoids(s.Avoid, s.Prev))
 		if !ok {
 			p.failed = want[k:]
+			p.short = len(p.failed)
 			break
 		}
 		cols.Nodes = append(cols.Nodes, p.pool.nodes[i].Key)

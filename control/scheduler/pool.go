@@ -34,18 +34,22 @@ func loadPool(in *Input, job *fleet.Job) *pool {
 			p.absent = append(p.absent, row)
 			continue
 		}
-		u := in.View.Usage(row.Key)
-		if in.InFlight != nil {
-			d := in.InFlight(row.Key)
-			u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
-		}
-		whole := row.Spec.Capacity()
-		p.rows = append(p.rows, row)
-		p.nodes = append(p.nodes, rank.Node{
-			Key: row.Key, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - u.CPU, MemoryMB: whole.MemoryMB - u.MemoryMB},
-		})
+		p.add(in, row)
 	}
 	return p
+}
+
+func (p *pool) add(in *Input, row *state.Node) {
+	u := in.View.Usage(row.Key)
+	if in.InFlight != nil {
+		d := in.InFlight(row.Key)
+		u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
+	}
+	whole := row.Spec.Capacity()
+	p.rows = append(p.rows, row)
+	p.nodes = append(p.nodes, rank.Node{
+		Key: row.Key, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - u.CPU, MemoryMB: whole.MemoryMB - u.MemoryMB},
+	})
 }
 
 // find is a node, or nil for one that takes no new work.

@@ -166,7 +166,7 @@ func (p *placing) refuseShares(m *fleet.AllocMetric) {
 		full := map[int32]bool{}
 		var names []string
 		for i, row := range p.pool.rows {
-			if !p.may[i] || !l.Spent(i) {
+			if !p.may[i] && !p.eachRule || !l.Spent(i) {
 				continue
 			}
 			r.Nodes++
@@ -190,8 +190,7 @@ func (p *placing) refuseShares(m *fleet.AllocMetric) {
 			verb = "has"
 		}
 		r.Has = fmt.Sprintf("%s%s %s as many as allowed", strings.Join(names, ", "), more, verb)
-		r.Fix = fmt.Sprintf("set value = %d, lower the count of %s to %d or add a node with another value of %s",
-			s.Max+1, p.group.Spec.Name, max(0, *p.group.Spec.Count-len(p.failed)), s.Ref)
+		r.Fix = fmt.Sprintf("set value = %d, %sadd a node with another value of %s", s.Max+1, p.fewer(), s.Ref)
 		feasible.Count(m, s.Text, r)
 	}
 }

@@ -49,12 +49,20 @@ func (p planner) Plan(_ context.Context, job *fleet.Job) (*httpapi.PlanResult, e
 	return r, nil
 }
 
+// Why asks the scheduler about each group of a job.
+func (p planner) Why(v *state.View, job *state.Job, only *state.Node) *fleet.JobExplanation {
+	return scheduler.Why(scheduler.Input{View: v, Now: p.now()}, job, only)
+}
+
 func planResult(out *scheduler.Output) *httpapi.PlanResult {
-	r := &httpapi.PlanResult{Updates: map[string]*api.DesiredUpdates{}, Failed: map[string]*fleet.AllocMetric{}, Placed: map[string][]state.NodeKey{}}
+	r := &httpapi.PlanResult{Updates: map[string]*api.DesiredUpdates{}, Failed: map[string]*fleet.AllocMetric{}, Placed: map[string][]state.NodeKey{}, Ranked: map[string]*fleet.AllocMetric{}}
 	for _, g := range out.Explain.Groups {
 		r.Updates[g.Group] = &api.DesiredUpdates{
 			Place: uint64(g.Place), Stop: uint64(g.Stop + g.Lost), InPlaceUpdate: uint64(g.InPlace),
 			DestructiveUpdate: uint64(g.Destructive), Ignore: uint64(g.Keep + g.Done),
+		}
+		if g.Metric != nil {
+			r.Ranked[g.Group] = g.Metric
 		}
 		if g.Queued > 0 && g.Metric != nil {
 			r.Failed[g.Group] = g.Metric

@@ -18,6 +18,7 @@ func (e *env) plan() *cobra.Command {
 	var (
 		f      jobFlags
 		asJSON bool
+		scores bool
 	)
 	c := &cobra.Command{
 		Use:   "plan FILE",
@@ -46,10 +47,16 @@ be placed.`,
 			if asJSON {
 				return e.printJSON(resp)
 			}
+			if scores {
+				if err := e.printAllScores(cmd.Context(), c, resp.RankedTGAllocs); err != nil {
+					return err
+				}
+			}
 			return e.printPlan(cmd, c, l, resp)
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&scores, "verbose", false, "show how the best devices were ranked")
 	jsonFlag(c, &asJSON)
 	return c
 }

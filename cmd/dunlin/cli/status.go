@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -227,7 +228,7 @@ func (e *env) jobHistory() *cobra.Command {
 
 func (e *env) evalCmd() *cobra.Command {
 	c := &cobra.Command{Use: "eval", Short: "Look at evaluations"}
-	var listJSON, statusJSON bool
+	var listJSON, statusJSON, scores bool
 	list := &cobra.Command{
 		Use: "list", Short: "List evaluations", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -272,9 +273,16 @@ func (e *env) evalCmd() *cobra.Command {
 				fmt.Fprintf(e.Out, "group %q: %d not placed\n", g, ev.QueuedAllocations[g])
 				printRefusals(e.Out, ev.FailedTGAllocs[g])
 			}
-			return nil
+			if !scores {
+				return nil
+			}
+			all := map[string]*fleet.AllocMetric{}
+			maps.Copy(all, ev.FailedTGAllocs)
+			maps.Copy(all, ev.PlacedTGAllocs)
+			return e.printAllScores(cmd.Context(), c, all)
 		},
 	}
+	status.Flags().BoolVar(&scores, "verbose", false, "show how the best devices were ranked")
 	jsonFlag(status, &statusJSON)
 	c.AddCommand(list, status)
 	return c

@@ -73,7 +73,7 @@ func New(req Request, nodes []Node, may func(i int) bool) *Ranker {
 	}
 	bucketOf := r.sorted()
 	for i := range nodes {
-		if r.open(i) && may(i) {
+		if r.Open(i) && may(i) {
 			b := bucketOf(i)
 			b.heap = append(b.heap, entry{r.key(i), int32(i)})
 		}
@@ -88,8 +88,8 @@ func New(req Request, nodes []Node, may func(i int) bool) *Ranker {
 	return r
 }
 
-// open reports whether node i can take one more.
-func (r *Ranker) open(i int) bool { return r.Fits(i) && !r.Crowded(i) && !r.Spent(i) }
+// Open reports whether node i has room for one more and no limit against it.
+func (r *Ranker) Open(i int) bool { return r.Fits(i) && !r.Crowded(i) && !r.Spent(i) }
 
 // Fits reports whether the ask fits into what node i has free.
 func (r *Ranker) Fits(i int) bool {
@@ -183,7 +183,7 @@ func (b *bucket) drop() {
 // settle scores the bucket's best node again, or drops it when it is full.
 func (r *Ranker) settle(b *bucket) {
 	i := int(b.heap[0].node)
-	if !r.open(i) {
+	if !r.Open(i) {
 		b.drop()
 		return
 	}

@@ -111,7 +111,7 @@ func drawRequest(rt *rapid.T, nodes int) Request {
 func search(r *Ranker, avoid []state.NodeKey) int {
 	best, top, tie := -1, int64(0), uint32(0)
 	for i := range r.nodes {
-		if !r.open(i) {
+		if !r.Open(i) {
 			continue
 		}
 		penalty := int64(0)
