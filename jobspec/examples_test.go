@@ -31,3 +31,19 @@ func TestExampleJobs(t *testing.T) {
 		}
 	}
 }
+
+func TestExamplePools(t *testing.T) {
+	files, err := filepath.Glob("../examples/pools/*.hcl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d example pools, %v", len(files), err)
+	}
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, diags := ParseNodePool(name, src); diags.Err() != nil {
+			t.Errorf("%s: %v", name, diags.Err())
+		}
+	}
+}

@@ -1,7 +1,7 @@
 # Where work goes: a pool, a rule, a preference, and shares of sites.
 job "kiosk" {
   datacenters = ["*"]
-  node_pool   = "default" # see shops.pool.hcl
+  node_pool   = "default" # see ../pools/shops.hcl
 
   constraint { # not at all where it does not hold
     attribute = "${attr.memory.totalbytes}"

@@ -55,7 +55,7 @@ func (e *env) printExplanation(ctx context.Context, c *api.Client, x *fleet.JobE
 		fmt.Fprintln(e.Out, line)
 		switch {
 		case x.NodeID == "":
-			fmt.Fprintf(e.Out, "  %s could take another\n", devices(g.Could))
+			fmt.Fprintf(e.Out, "  %s could take another\n", manyDevices(g.Could))
 		case g.Could > 0:
 			fmt.Fprintf(e.Out, "  %s could take another\n", x.NodeName)
 		default:
@@ -67,7 +67,7 @@ func (e *env) printExplanation(ctx context.Context, c *api.Client, x *fleet.JobE
 	return nil
 }
 
-func devices(n int) string {
+func manyDevices(n int) string {
 	switch n {
 	case 0:
 		return "no device"

@@ -1,4 +1,4 @@
-# dunlin node pool apply shops.pool.hcl
+# dunlin node pool apply shops.hcl
 node_pool "shops" {
   description = "one device in each shop"
   meta = {
