@@ -35,12 +35,11 @@ var lines = []line{
 	{"patch", "a module with one added statement as a patch of the last version, and compressed", 10 * time.Minute, patchSizes},
 	{"command", "version and validate, one process each", 2 * time.Minute, commandTimes},
 	{"idle-bytes", "bytes on the link of one idle device, by packet counters", 6 * time.Minute, idleBytes},
-	{"storm", "10,000 devices on one server: first contact, idle, back after a restart", 15 * time.Minute, storm},
+	{"storm-1000", "1,000 devices on one server: first contact, idle, back after a restart", 15 * time.Minute, stormOf(1000)},
+	{"storm-3000", "the same with 3,000", 15 * time.Minute, stormOf(3000)},
+	{"storm-10000", "the same with 10,000", 15 * time.Minute, stormOf(stormTarget)},
 	{"scheduler", "the pure scheduler alone, no log and no processes", 3 * time.Minute, pureScheduler},
 }
-
-// stormDevices is the size of the fleet of the line storm.
-var stormDevices = flag.Int("devices", stormTarget, "how many devices the line storm simulates; each needs a file descriptor and 100 KB")
 
 func main() {
 	if err := run(); err != nil {

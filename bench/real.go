@@ -50,6 +50,9 @@ type realFleet struct {
 	links   atomic.Int64 // links that came up, in all
 	up      atomic.Int64 // links that are up
 	fault   atomic.Pointer[error]
+
+	mu       sync.Mutex
+	linkedAt map[*realDevice]time.Time // the first link of each since linked began to wait
 }
 
 func (f *realFleet) failed(err error) { f.fault.CompareAndSwap(nil, &err) }
@@ -67,7 +70,7 @@ func newFleet(ctx context.Context, tlsDir, server string, n int) (*realFleet, er
 	if err != nil {
 		return nil, err
 	}
-	f := &realFleet{}
+	f := &realFleet{linkedAt: map[*realDevice]time.Time{}}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	for i := range n {
 		d, err := f.newDevice(ca, server, i)
@@ -114,10 +117,11 @@ func (f *realFleet) newDevice(ca *trust.CA, server string, i int) (*realDevice, 
 }
 
 // run lets all devices dial at once, as after a power cut.
-func (f *realFleet) run() {
+func (f *realFleet) run() error {
 	for _, d := range f.devices {
 		f.wg.Go(func() { d.ses.Run(f.ctx) })
 	}
+	return nil
 }
 
 func (f *realFleet) close() error {
@@ -145,6 +149,11 @@ func (d *realDevice) LinkUp(_ context.Context, w *wire.Welcome) (<-chan *wire.St
 	d.links.Add(1)
 	d.fleet.links.Add(1)
 	d.fleet.up.Add(1)
+	d.fleet.mu.Lock()
+	if d.fleet.linkedAt[d].IsZero() {
+		d.fleet.linkedAt[d] = time.Now()
+	}
+	d.fleet.mu.Unlock()
 	for id := range d.allocs {
 		d.untold[id] = true
 	}

@@ -124,11 +124,14 @@ func newSoak(t *testing.T) *soak {
 			t.Error(err)
 		}
 	})
-	took, err := s.fleet.linked(ctx, s.fleet.run)
+	first, err := s.fleet.linked(ctx, s.fleet.run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("all linked after %s", took.Round(time.Millisecond))
+	if len(first.at) < first.n {
+		t.Fatalf("%d of %d devices were linked after %s; the others: %s", len(first.at), first.n, stormContact, first.left)
+	}
+	t.Logf("all linked after %s", first.at[first.n-1].Round(time.Millisecond))
 	return s
 }
 

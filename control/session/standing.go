@@ -48,7 +48,7 @@ func revokedWords(i *fleet.NodeIdentity) string {
 // cutRevoked ends the links of peers at the moment they are revoked.
 func (s *Sessions) cutRevoked(ctx context.Context) {
 	for {
-		wake := s.Store.Watch(state.Topic{Table: state.TableIdentities})
+		wake := s.Store.Watch(state.TopicRevoked)
 		v := s.Store.View()
 		s.mu.Lock()
 		for node, k := range s.links {

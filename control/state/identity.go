@@ -12,6 +12,10 @@ import (
 // device has one from its join on, and a node only from its first registration.
 // A node's row points to its identity, so that a scheduler need not look it up.
 
+// TopicRevoked is touched when an identity is revoked. Identities have no integer keys, so this one stands for all of them:
+// who watches the whole table is woken by each device that comes for the first time, and would look at all for each.
+var TopicRevoked = Topic{Table: TableIdentities, Key: 1}
+
 // Identity returns what is known of a certificate's holder ("node/UUID"), or nil.
 func (v *View) Identity(peer string) *fleet.NodeIdentity {
 	return get(v.t.identities, &fleet.NodeIdentity{Peer: peer})
@@ -25,6 +29,9 @@ func (v *View) Identities() iter.Seq[*fleet.NodeIdentity] { return scan(v.t.iden
 func (x *Txn) PutIdentity(i *fleet.NodeIdentity, index uint64) {
 	x.t.identities.Set(i)
 	x.touched.tables[TableIdentities] = true
+	if i.Revoked() {
+		x.touched.row(TopicRevoked.Table, TopicRevoked.Key)
+	}
 	if row := x.nodeOfPeer(i.Peer); row != nil {
 		n := *row
 		n.Identity = i

@@ -30,6 +30,7 @@ func TestWatchWakesWhatWasTouched(t *testing.T) {
 	topics := map[string]Topic{
 		"all": {Table: TableAllocs}, "a": {TableNodeAllocs, uint64(a.Key)}, "b": {TableNodeAllocs, uint64(b.Key)},
 		"job": {TableJobAllocs, uint64(j.Key)}, "nodes": {Table: TableNodes}, "evals": {Table: TableEvals},
+		"identities": {Table: TableIdentities}, "revoked": TopicRevoked,
 	}
 	for name, c := range map[string]struct {
 		change func(*Txn)
@@ -51,6 +52,12 @@ func TestWatchWakesWhatWasTouched(t *testing.T) {
 		"an evaluation": {func(x *Txn) {
 			x.PutEval(Eval{ID: uid(9), Namespace: "default", Job: "x", Status: fleet.EvalPending}, x.Index()+1)
 		}, map[string]bool{"evals": true}},
+		"a device that came for the first time": {func(x *Txn) {
+			x.PutIdentity(&fleet.NodeIdentity{Peer: "node/x", Standing: fleet.StandingApproved}, x.Index()+1)
+		}, map[string]bool{"identities": true}},
+		"a device that was revoked": {func(x *Txn) {
+			x.PutIdentity(&fleet.NodeIdentity{Peer: "node/x", Standing: fleet.StandingRevoked}, x.Index()+1)
+		}, map[string]bool{"identities": true, "revoked": true}},
 		"nothing": {func(*Txn) {}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

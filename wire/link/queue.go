@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// AcceptQueueMax bounds the accepted links per protocol that nobody has taken yet.
-const AcceptQueueMax = 256
+// AcceptQueueMax bounds the accepted links per protocol that nobody has taken yet. A link that is refused here has been paid for
+// in full, so it is wide: it overflows only where nobody accepts.
+const AcceptQueueMax = 1024
 
 // Queue holds the accepted links of one protocol between an adapter, which offers them, and the listeners that take them.
 type Queue struct {

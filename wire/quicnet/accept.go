@@ -72,8 +72,8 @@ func (b *budget) grant(delta uint64) bool {
 	return true
 }
 
-// acceptLoop hands finished connections to the queues of their protocols. QUIC drops connections when this loop is slow,
-// so nothing in it waits.
+// acceptLoop hands finished connections to the queues of their protocols. It is run by Acceptors goroutines: QUIC refuses
+// what was finished while none of them listens and its own short queue is full, when both ends have paid for it.
 func (e *Endpoint) acceptLoop() {
 	for {
 		conn, err := e.listener.Accept(context.Background())

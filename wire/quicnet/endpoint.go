@@ -91,7 +91,9 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 		return nil, fmt.Errorf("listen on %s: %w", socket.LocalAddr(), errors.Join(err, e.Close()))
 	}
 	e.listener = listener
-	e.work.Go(e.acceptLoop)
+	for range Acceptors {
+		e.work.Go(e.acceptLoop)
+	}
 	return e, nil
 }
 
