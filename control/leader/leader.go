@@ -53,6 +53,7 @@ type Log interface {
 type Config struct {
 	Store  *state.Store
 	Log    Log
+	Rate   func() float64 // handshakes per second that this server does or is thought to do; nil: as liveness has it
 	Term   term.Config
 	Logger *slog.Logger
 }

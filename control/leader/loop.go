@@ -34,6 +34,7 @@ type loop struct {
 	// Owned by the loop's goroutine.
 	term     *term.Term
 	wake     time.Time
+	rate     float64 // that the term was told
 	dequeues map[uint64]chan Assignment
 	plans    map[uint64]chan term.Result
 }
@@ -73,12 +74,25 @@ func (r *loop) serve() {
 			region = r.watch(state.TableRegion)
 			r.step(term.Applied{})
 		case <-timer.C:
+			r.pace()
 			r.step(term.Tick{})
 		}
 		timer.Stop()
 		if !r.wake.IsZero() {
 			timer.Reset(time.Until(r.wake))
 		}
+	}
+}
+
+// pace tells the term what was measured of handshakes. With each tick is often enough: what it decides by the rate is due by
+// time alone.
+func (r *loop) pace() {
+	if r.cfg.Rate == nil {
+		return
+	}
+	if rate := r.cfg.Rate(); rate != r.rate {
+		r.rate = rate
+		r.step(term.Handshakes{PerSecond: rate})
 	}
 }
 

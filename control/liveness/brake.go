@@ -20,15 +20,24 @@ const (
 	BrakeNodesMin  = 3                // fewer are single losses, however small the region
 	BrakeWindow    = 10 * time.Minute // in which they go
 	BrakeLookEvery = time.Second      // how often it is looked whether they are back
-	// HandshakesPerSecond is what one server was measured to take in of devices
-	// that all come at once.
+	// HandshakesPerSecond is what one server takes in of devices that all come at
+	// once, until it was measured; see SetRate.
 	HandshakesPerSecond = 490
 )
+
+// SetRate says how many handshakes per second the leader was measured to do, more
+// than 0. Only slowness is taken in: a server that is faster has its devices back
+// sooner, and the grace that is left over costs seconds.
+func (t *Tracker) SetRate(rate float64) {
+	if rate > 0 {
+		t.rate = min(t.rate, rate)
+	}
+}
 
 // grace is how long devices that were not heard of in this term may take longer:
 // they all want to link at once, and must wait for each other.
 func (t *Tracker) grace() int64 {
-	return int64(len(t.nodes)/HandshakesPerSecond) * int64(time.Second)
+	return int64(float64(len(t.nodes))/t.rate) * int64(time.Second) // whole seconds: a small region needs none
 }
 
 // SetBrake says how the brake stands in the region.

@@ -145,17 +145,32 @@ func TestBrakeOutlivesTheLeader(t *testing.T) {
 }
 
 func TestGraceGrowsWithTheRegion(t *testing.T) {
-	tr := New(Config{})
-	for i := range 10 * HandshakesPerSecond {
-		tr.Put(Row{ID: uid(i), Link: fleet.LinkOnline}, 0)
-	}
-	tr.LinkUp(uid(1), 0)
-	tr.LinkDown(uid(1), "cut", 0)
-	for sec := range int64(90) {
-		for _, c := range tr.Due(sec*second, 1<<20) {
-			if c.Link == fleet.LinkLost && c.Node != uid(1) && sec < 70 {
-				t.Fatalf("at %d s a node is given up that had no time to link", sec)
+	for _, tc := range []struct {
+		rate float64
+		want int64 // s, beyond LostMin
+	}{{0, 10}, {HandshakesPerSecond, 10}, {10 * HandshakesPerSecond, 10}, {HandshakesPerSecond / 2, 20}, {HandshakesPerSecond / 4.9, 49}} {
+		tr := New(Config{})
+		for i := range 10 * HandshakesPerSecond {
+			tr.Put(Row{ID: uid(i), Link: fleet.LinkOnline}, 0)
+		}
+		tr.SetRate(tc.rate)
+		tr.LinkUp(uid(1), 0)
+		tr.LinkDown(uid(1), "cut", 0)
+		lost := 0
+		for sec := range 62 + tc.want + 15 {
+			due := tr.Due(sec*second, 1<<20)
+			tr.Done(due, true, sec*second)
+			for _, c := range due {
+				if c.Link != fleet.LinkLost || c.Node == uid(1) {
+					continue
+				}
+				if lost++; sec < 60+tc.want {
+					t.Fatalf("rate %g: at %d s a node is given up that had no time to link", tc.rate, sec)
+				}
 			}
+		}
+		if lost != 10*HandshakesPerSecond-1 {
+			t.Errorf("rate %g: %d nodes are given up in the end", tc.rate, lost)
 		}
 	}
 }

@@ -10,7 +10,9 @@
 //
 //   - A node is lost only when Config.LostMin to LostMax have passed since its last
 //     sign of life or since the term started, whichever is later: a new leader has
-//     heard nobody yet and must not condemn anybody for it.
+//     heard nobody yet and must not condemn anybody for it. To the start of the
+//     term is added the time that all nodes together need to link, at the rate of
+//     handshakes that was measured.
 //   - Between LostMin and LostMax each node has its own limit, from its ID: when a
 //     site goes dark its nodes are not replaced in one stampede.
 //   - While the loss brake is on no node becomes lost; see brake.go.
@@ -100,6 +102,8 @@ type Tracker struct {
 
 	brake    brake
 	lookedAt int64 // whether the brake may be released
+
+	rate float64 // handshakes per second; see SetRate
 }
 
 // brake is the loss brake as the region has it.
@@ -118,7 +122,7 @@ type Row struct {
 
 // New returns a tracker that knows no node.
 func New(cfg Config) *Tracker {
-	return &Tracker{cfg: cfg.withDefaults(), nodes: map[fleet.UUID]*node{}}
+	return &Tracker{cfg: cfg.withDefaults(), nodes: map[fleet.UUID]*node{}, rate: HandshakesPerSecond}
 }
 
 // Put says what the region has of a node. The first Put starts its clock.

@@ -7,6 +7,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/liveness"
 	"github.com/dunlin-edge/dunlin/control/term"
 	"github.com/dunlin-edge/dunlin/control/worker"
+	"github.com/dunlin-edge/dunlin/wire/link"
 )
 
 // leadTerms runs a term for as long as this server leads, one after the other.
@@ -24,7 +25,8 @@ func (s *Server) leaderConfig() leader.Config {
 		live.LostMin, live.LostMax = s.LostAfter, s.LostAfter+s.LostAfter/4
 	}
 	live.MaxLost = s.MaxLost
-	return leader.Config{Store: s.store, Log: indexLog{s.log}, Logger: s.Logger, Term: term.Config{Liveness: live}}
+	pace := func() float64 { return link.Pace(s.handshakeRate()) }
+	return leader.Config{Store: s.store, Log: indexLog{s.log}, Rate: pace, Logger: s.Logger, Term: term.Config{Liveness: live}}
 }
 
 // work runs this server's schedulers.

@@ -164,7 +164,7 @@ func (s *Server) linkStats() map[string]string {
 		for key, value := range map[string]any{
 			"links": t.Links, "handshakes_in_progress": t.Handshakes.InProgress, "handshakes_full": t.Handshakes.Full,
 			"handshakes_resumed": t.Handshakes.Resumed, "handshakes_failed": t.Handshakes.Failed,
-			"handshakes_peak_per_second": t.Handshakes.PeakRate,
+			"handshakes_peak_per_second": t.Handshakes.PeakRate, "handshakes_measured_per_second": t.Handshakes.Rate,
 		} {
 			out[name+"_"+key] = fmt.Sprint(value)
 		}

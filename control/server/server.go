@@ -309,11 +309,12 @@ func (s *Server) addresses() []string {
 	return out
 }
 
-// handshakeRate is the best rate of handshakes, per second, that this server has shown since it started.
+// handshakeRate is how many full handshakes per second this server was last measured to do; 0: it met no crowd since its
+// start. The transports share one machine: what both did at different times does not add up.
 func (s *Server) handshakeRate() float64 {
-	rate := s.endpoint.Handshakes().PeakRate
+	rate := s.endpoint.Handshakes().Rate
 	if s.tls != nil {
-		rate += s.tls.Handshakes().PeakRate
+		rate = max(rate, s.tls.Handshakes().Rate)
 	}
 	return rate
 }

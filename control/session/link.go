@@ -182,7 +182,7 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	}
 	welcome := wire.Welcome{
 		RegionID: k.Store.View().Region().ID, ServerTime: k.Now().UnixNano(), BeatEvery: int64(k.BeatEvery), ServerName: k.ServerName,
-		Return: int64(comeBack(k.Store.View().NodeCount())),
+		Return: int64(k.comeBack(k.Store.View().NodeCount()).Max),
 	}
 	if k.revoked(node) {
 		return nil

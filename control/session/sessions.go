@@ -61,7 +61,7 @@ type Config struct {
 	Renewer    Renewer // nil: this server cannot sign
 	ServerName string
 	Servers    func() []string // where the region is reached, as devices are told; nil: they are not
-	Rate       func() float64  // handshakes per second that this server has shown it can do; nil: unknown
+	Rate       func() float64  // full handshakes per second that this server was measured to do; nil or 0: unknown
 	BeatEvery  time.Duration   // told to devices
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -126,12 +126,15 @@ func (s *Sessions) accept(ctx context.Context, l link.Listener, wg *sync.WaitGro
 }
 
 // Spread is the window in which this server's devices should come back if their links end now.
-func (s *Sessions) Spread() link.Spread {
+func (s *Sessions) Spread() link.Spread { return s.comeBack(s.Links()) }
+
+// comeBack is the window in which so many devices can come back that lose their links together.
+func (s *Sessions) comeBack(devices int) link.Spread {
 	rate := 0.0
 	if s.Rate != nil {
 		rate = s.Rate()
 	}
-	return link.SpreadOver(s.Links(), rate)
+	return link.SpreadOver(devices, rate)
 }
 
 // Connected reports whether a device has a live link to this server.

@@ -20,8 +20,6 @@ const (
 	AccountsMax = 50_000           // nodes; traffic of those beyond is not counted
 	SettleEvery = 10 * time.Minute // of a link that beats, so that the days are told apart
 	TrafficWait = 2 * time.Second  // for a device's answer about its own account
-	ReturnRate  = 800              // devices a second that a server of two cores takes back
-	ReturnMin   = time.Second      // shorter spreads are not worth telling
 )
 
 // account is what one node's links carried, as this server saw it.
@@ -201,15 +199,4 @@ func (s *Sessions) AskTraffic(ctx context.Context, node fleet.UUID) (*wire.Traff
 		return nil, fmt.Errorf("the device did not answer: %w", err)
 	}
 	return &answer, nil
-}
-
-// comeBack is within how long so many devices come back when they lose their
-// links all at once. Beyond the rate they would only see each other refused, and
-// tries that are refused cost as much as those that succeed.
-func comeBack(nodes int) time.Duration {
-	d := time.Duration(nodes) * time.Second / ReturnRate
-	if d < ReturnMin {
-		return 0
-	}
-	return d
 }

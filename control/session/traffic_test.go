@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -88,13 +87,5 @@ func TestTrafficBehindAGateway(t *testing.T) {
 	}
 	if one.Link[traffic.Handshake] != two.Link[traffic.Handshake] {
 		t.Errorf("the same words cost %+v and %+v", one.Link, two.Link)
-	}
-}
-
-func TestComeBack(t *testing.T) {
-	for nodes, want := range map[int]time.Duration{0: 0, 1: 0, ReturnRate - 1: 0, ReturnRate: time.Second, 10_000: 12500 * time.Millisecond} {
-		if got := comeBack(nodes); got != want {
-			t.Errorf("%d nodes: %s, want %s", nodes, got, want)
-		}
 	}
 }

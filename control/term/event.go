@@ -68,6 +68,11 @@ type (
 	}
 )
 
+// Handshakes says how many of them per second the leader does, as far as it was measured.
+type Handshakes struct{ PerSecond float64 }
+
+func (e Handshakes) take(t *Term) { t.live.SetRate(e.PerSecond) }
+
 func (Applied) take(*Term) {}
 func (Tick) take(*Term)    {}
 

@@ -8,13 +8,15 @@ import (
 
 // Times of a route.
 const (
-	PauseMin      = time.Second      // first pause after a failure; half of it to all of it is waited
-	PauseMax      = time.Minute      // longest, and the pause after a refusal
-	StableAfter   = time.Minute      // a link that lasted so long earns a short pause
-	DialTimeout   = 15 * time.Second // of an attempt without alternative
-	FallbackAfter = 6 * time.Second  // of an attempt with one: a handshake over a bad path takes three round trips
-	ProbeMin      = 5 * time.Minute  // on a link over TLS, the first probe of UDP; half of it to all of it is waited
-	ProbeMax      = time.Hour        // and the longest; a probe in vain costs some 6 KB
+	PauseMin       = time.Second      // first pause after a failure; half of it to all of it is waited
+	PauseMax       = time.Minute      // longest, and the pause after a refusal
+	CrowdMin       = 2 * time.Second  // narrowest window of a device that found no room
+	CrowdDoublings = 3                // of that window, at most
+	StableAfter    = time.Minute      // a link that lasted so long earns a short pause
+	DialTimeout    = 15 * time.Second // of an attempt without alternative
+	FallbackAfter  = 6 * time.Second  // of an attempt with one: a handshake over a bad path takes three round trips
+	ProbeMin       = 5 * time.Minute  // on a link over TLS, the first probe of UDP; half of it to all of it is waited
+	ProbeMax       = time.Hour        // and the longest; a probe in vain costs some 6 KB
 	// ShakyAfter is the age below which a QUIC link that fell silent counts against UDP: some paths let handshakes through
 	// and nothing else.
 	ShakyAfter = 3 * time.Minute
@@ -32,6 +34,7 @@ type Outcome struct {
 	NoAnswer bool        // nobody answered the attempt
 	Silent   bool        // the link fell silent
 	Lost     bool        // others lost their links too: the server stopped, forgot, or fell silent
+	Busy     bool        // the server has no room now
 	Final    bool        // the server refused: trying again soon will not help
 	Spread   link.Spread // dictated by the server
 	Redirect string      // host:port of the server to go to
@@ -48,6 +51,7 @@ type Route struct {
 	pause    time.Duration
 	dictated link.Spread // for the next pause
 	onLoss   link.Spread // told beforehand, for links that many lose at once
+	crowds   int         // how often there was no room, since the last link
 	hurry    bool        // no pause before the next attempt
 	failed   bool        // since the last link that was stable: the next failure doubles the pause
 
@@ -173,6 +177,10 @@ func (r *Route) wait(draw float64) time.Duration {
 // Failed tells that an attempt did not come to a link.
 func (r *Route) Failed(a Attempt, o Outcome, now time.Time) {
 	s := r.turn()
+	if o.Busy && o.Spread.IsZero() {
+		o.Spread = r.crowd()
+		r.crowds++
+	}
 	_, second := r.order(s, now)
 	if a.Transport == link.TransportQUIC && o.NoAnswer && r.Filtered() {
 		r.filteredAt = now
@@ -184,6 +192,18 @@ func (r *Route) Failed(a Attempt, o Outcome, now time.Time) {
 		return
 	}
 	r.over(o)
+}
+
+// crowd is the window in which a device comes back that found no room, and was not told when there is: the fleet's own, where
+// the device knows it from an earlier link. It widens each time: a fleet that comes faster than it is let in spends the
+// server's time on refusals.
+func (r *Route) crowd() link.Spread {
+	window := link.BusySpread
+	if !r.onLoss.IsZero() {
+		window = link.Spread{Max: max(r.onLoss.Max, CrowdMin)}
+	}
+	window.Max <<= min(r.crowds, CrowdDoublings)
+	return window
 }
 
 // over goes on to the next server, after a pause.
@@ -212,6 +232,7 @@ func (r *Route) Up(a Attempt, onLoss link.Spread, now time.Time) {
 		r.filteredAt = time.Time{}
 	}
 	r.tried, r.redirect, r.linked, r.upAt, r.onLoss = "", "", a, now, onLoss.Clamp()
+	r.crowds = 0
 }
 
 // Down tells that the link ended.

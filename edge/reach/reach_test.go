@@ -97,6 +97,16 @@ func TestServersDictate(t *testing.T) {
 	r.Down(Outcome{Lost: true}, now)
 	r.Failed(next(t, r, quic(a, FallbackAfter), loss.Max), Outcome{Final: true}, now)
 	next(t, r, quic(a, FallbackAfter), PauseMax)
+	// Found no room, without a word of the server: the window of the fleet, or one for any.
+	r.Failed(quic(a, FallbackAfter), Outcome{Busy: true}, now)
+	next(t, r, quic(a, FallbackAfter), loss.Max)
+	stranger := New([]link.Server{a}, nil, 0)
+	stranger.Failed(quic(a, FallbackAfter), Outcome{Busy: true}, now)
+	next(t, stranger, quic(a, FallbackAfter), link.BusySpread.Max)
+	for _, want := range []time.Duration{2, 4, 8, 8} { // the fleet is larger than was thought
+		stranger.Failed(quic(a, FallbackAfter), Outcome{Busy: true}, now)
+		next(t, stranger, quic(a, FallbackAfter), want*link.BusySpread.Max)
+	}
 	r.Down(Outcome{Spread: link.Spread{Max: 1000 * time.Hour}}, now)
 	next(t, r, quic(a, FallbackAfter), link.SpreadMax)
 }
@@ -152,7 +162,7 @@ func TestLearn(t *testing.T) {
 func TestAnyCourse(t *testing.T) {
 	outcome := rapid.Custom(func(t *rapid.T) Outcome {
 		o := Outcome{NoAnswer: rapid.Bool().Draw(t, "no answer"), Silent: rapid.Bool().Draw(t, "silent"),
-			Lost: rapid.Bool().Draw(t, "lost"), Final: rapid.Bool().Draw(t, "final")}
+			Lost: rapid.Bool().Draw(t, "lost"), Busy: rapid.Bool().Draw(t, "busy"), Final: rapid.Bool().Draw(t, "final")}
 		if rapid.Bool().Draw(t, "dictates") {
 			o.Spread = link.Spread{Min: time.Duration(rapid.Int64().Draw(t, "min")), Max: time.Duration(rapid.Int64().Draw(t, "max"))}.Clamp()
 		}

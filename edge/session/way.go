@@ -22,7 +22,8 @@ func outcome(err error) reach.Outcome {
 	}
 	if c, ok := link.Closed(err); ok {
 		o.Final, o.Spread = !c.Code.Retry(), c.Spread()
-		o.Lost = c.Code == link.CodeShutdown || c.Code == link.CodeBusy
+		o.Busy = c.Code == link.CodeBusy
+		o.Lost = c.Code == link.CodeShutdown || o.Busy
 		if c.Code == link.CodeRedirect && c.Remote {
 			o.Redirect = c.Reason
 		}

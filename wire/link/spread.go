@@ -12,9 +12,12 @@ const (
 	SpreadMax = 10 * time.Minute
 	// SpreadMin is the width of the narrowest window: a second in which devices spread costs nobody anything.
 	SpreadMin = time.Second
-	// DefaultRate is the rate of handshakes, per second, that a server counts on before it has shown more: two small cores
-	// take back 1,200 to 1,600 known devices a second, and have other things to do.
-	DefaultRate = 800
+	// DefaultRate is the rate of full handshakes, per second, that a server counts on before it has met a crowd: what two cores do
+	// that also play the devices.
+	DefaultRate = 490
+	// RateMin is the lowest rate that counts. A fleet whose links are slow looks like a slow server, and what waits for it (a
+	// device that is really lost, a device that comes back) must not wait for ever.
+	RateMin = 100
 )
 
 // Spread is a window of time, from the end of a link, in which its peer should come back, each at a moment of its own.
@@ -23,11 +26,18 @@ type Spread struct{ Min, Max time.Duration }
 // BusySpread is what a peer is told whose handshake or link finds no room.
 var BusySpread = Spread{Min: 2 * time.Second, Max: 20 * time.Second}
 
-// SpreadOver is the window in which so many peers can come back at the rate given (handshakes per second; what is below
-// DefaultRate counts as that, since a peak that was never reached says nothing).
+// Pace makes sense of a measured rate of full handshakes (Handshakes.Rate): 0 is DefaultRate, and RateMin the least.
+func Pace(rate float64) float64 {
+	if rate <= 0 {
+		return DefaultRate
+	}
+	return max(rate, RateMin)
+}
+
+// SpreadOver is the window in which so many known peers can come back, at a measured rate of full handshakes per second.
+// Beyond it they would only see each other refused, and tries that are refused cost nearly as much as those that succeed.
 func SpreadOver(links int, rate float64) Spread {
-	rate = max(rate, DefaultRate)
-	wide := time.Duration(float64(links) / rate * float64(time.Second))
+	wide := time.Duration(float64(links) * ResumedCost / Pace(rate) * float64(time.Second))
 	return Spread{Max: min(max(wide, SpreadMin), SpreadMax)}
 }
 

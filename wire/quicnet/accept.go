@@ -29,9 +29,19 @@ type attempt struct {
 
 type attemptKey struct{}
 
+// room is how many handshakes may be in progress: as many as this machine ends within HandshakeWait. With more, on a slow or
+// busy machine, each would wait until its peer has given it up, and all the work on it would be for nothing.
+func (e *Endpoint) room() int64 {
+	rate := e.counts.Get(0).Rate
+	if rate == 0 {
+		return HandshakesMax
+	}
+	return min(max(int64(rate*HandshakeWait.Seconds()), HandshakesRetry), HandshakesMax)
+}
+
 // admit counts a new connection as a handshake in progress, or refuses it.
 func (e *Endpoint) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
-	if e.handshakes.Add(1) > HandshakesMax {
+	if e.handshakes.Add(1) > e.room() {
 		e.handshakes.Add(-1)
 		e.counts.Failed()
 		return nil, errBusy
@@ -89,7 +99,7 @@ func (e *Endpoint) acceptOne(conn *quic.Conn) {
 	if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
 		a.accepted.Store(true)
 		a.finish()
-		e.counts.Finished(time.Now(), state.DidResume)
+		e.counts.Finished(time.Now(), state.DidResume, int(e.handshakes.Load()))
 		a.window.limit.Store(e.options.Profile(state.NegotiatedProtocol).LinkWindow)
 	}
 	l := newLink(conn, state)

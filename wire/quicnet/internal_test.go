@@ -171,6 +171,20 @@ func TestHandshakesUnderLoad(t *testing.T) {
 	f.dial(address)
 }
 
+// A machine that is slow lets fewer begin: what waits too long for the others is given up by its peer.
+func TestRoomFollowsTheRate(t *testing.T) {
+	for rate, want := range map[int]int64{0: HandshakesMax, 10: HandshakesRetry, 200: 400, 400: 800, 4000: HandshakesMax} {
+		e := &Endpoint{}
+		now := time.Unix(1000, 0)
+		for i := range 3*rate + 1 {
+			e.counts.Finished(now.Add(time.Duration(i)*time.Second/time.Duration(max(rate, 1))), false, link.CrowdMin)
+		}
+		if got := e.room(); got != want {
+			t.Errorf("at %d a second there is room for %d; want %d", rate, got, want)
+		}
+	}
+}
+
 func TestPassingFaults(t *testing.T) {
 	for _, errno := range passingErrnos {
 		if !passing(&net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", errno)}) {

@@ -20,7 +20,11 @@ const (
 	// the price of a round trip: what keeps a flood of forged packets from costing key exchanges.
 	HandshakesRetry = 256
 	// HandshakesMax is the number of handshakes in progress from which on further ones are refused as busy.
-	HandshakesMax = 2048
+	HandshakesMax = 1024
+	// HandshakeWait is how long a handshake may wait for the others in progress, at the rate that this machine was measured to do:
+	// further ones are refused. What waits longer repeats its packets, which costs both sides more than to come back, and a device
+	// that could also go over TCP gives up a silent handshake after six seconds.
+	HandshakeWait = 2 * time.Second
 	// Acceptors is how many finished connections are taken at once. One alone lost 300 of 1,000 that came together: it has its
 	// turn among a thousand goroutines that reckon keys, and the library queues 32.
 	Acceptors = 16

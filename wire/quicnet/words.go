@@ -54,7 +54,7 @@ func transportWords(e *quic.TransportError) error {
 	case e.ErrorCode >= alertBase && e.ErrorCode <= alertLast && e.Remote:
 		return fmt.Errorf("handshake refused: %w", trust.RemoteAlert(e.ErrorCode-alertBase))
 	case e.ErrorCode == quic.ConnectionRefused && e.Remote:
-		return &link.CloseError{Code: link.CodeBusy, Reason: link.BusySpread.Reason("the server has too many handshakes in progress"), Remote: true}
+		return &link.CloseError{Code: link.CodeBusy, Reason: "the server has no room for another handshake now, or is stopping", Remote: true}
 	default:
 		return e
 	}

@@ -97,7 +97,7 @@ func (e *Endpoint) handshake(raw net.Conn) error {
 		e.forget(l)
 		return refuse(conn, code, reason)
 	}
-	e.counts.Finished(time.Now(), state.DidResume)
+	e.counts.Finished(time.Now(), state.DidResume, len(e.inProgress))
 	e.start(l)
 	return nil
 }
