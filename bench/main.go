@@ -32,7 +32,7 @@ var lines = []line{
 	{"flash", "bytes that an idle device writes to its disk", 3 * time.Minute, idleWrites},
 	{"offline", "cold boot of a device without a server, until its Wasm task runs", 4 * time.Minute, coldBoot},
 	{"size", "stripped binaries for the platforms of devices", 25 * time.Minute, sizes},
-	{"patch", "a module with one added statement as a patch of the last version, and compressed", 10 * time.Minute, patchSizes},
+	{"patch", "a module with a statement more in two of its packages, as a delta of the last version, as a patch, and compressed", 10 * time.Minute, patchSizes},
 	{"command", "version and validate, one process each", 2 * time.Minute, commandTimes},
 	{"idle-bytes", "bytes on the link of one idle device, by packet counters", 6 * time.Minute, idleBytes},
 	{"storm-1000", "1,000 devices on one server: first contact, idle, back after a restart", 15 * time.Minute, stormOf(1000)},

@@ -27,6 +27,7 @@ const (
 	EncodingWhole      Encoding = 1 // the module itself; the form's digest is the module's
 	EncodingCompressed Encoding = 2 // wire/patch, without a base
 	EncodingPatch      Encoding = 3 // wire/patch, with a base that the device holds
+	EncodingDelta      Encoding = 4 // the same, following what moved
 )
 
 // String is the encoding's name.
@@ -38,6 +39,8 @@ func (e Encoding) String() string {
 		return "compressed"
 	case EncodingPatch:
 		return "patch"
+	case EncodingDelta:
+		return "delta"
 	}
 	return fmt.Sprintf("encoding %d", byte(e))
 }
@@ -48,6 +51,8 @@ type ModuleRequest struct {
 	WholeOnly bool          // no other encoding is taken, because one has failed
 	Holds     []string      // digests of modules that are here, likeliest base first
 	Begun     []ModuleBegun // forms that are here in part, so that the least that is missing can be chosen
+	// Takes is the newest encoding that is understood; those before it are too. An older device does not say: EncodingPatch.
+	Takes Encoding
 }
 
 // ModuleBegun is a form that a device has in part, of whatever module.
@@ -70,7 +75,7 @@ func (m *ModuleRequest) Append(b []byte) []byte {
 	for _, p := range m.Begun {
 		b = codec.AppendUint(codec.AppendString(b, p.Form), p.Bytes)
 	}
-	return b
+	return append(b, byte(m.Takes))
 }
 
 // Decode implements [Message].
@@ -83,12 +88,15 @@ func (m *ModuleRequest) Decode(r *codec.Reader) {
 	for range r.Count("begun forms", ModuleBegunMax, 2) {
 		m.Begun = append(m.Begun, ModuleBegun{Form: r.String("a digest", NameBytesMax), Bytes: r.Uint()})
 	}
+	if m.Takes = EncodingPatch; r.Err() == nil && r.Left() > 0 {
+		m.Takes = Encoding(r.Byte())
+	}
 }
 
 // ModuleAnswer says in which form a module would come.
 type ModuleAnswer struct {
 	Encoding Encoding
-	Base     string // of a patch: digest
+	Base     string // of a patch or delta: digest
 	Size     uint64 // of the module, bytes
 	Form     string // digest of the form's bytes
 	FormSize uint64 // of the form, bytes
@@ -113,7 +121,7 @@ func (m *ModuleAnswer) Decode(r *codec.Reader) {
 	m.Form = r.String("a digest", NameBytesMax)
 	m.FormSize = r.Uint()
 	m.Error = r.String("an error", ErrorBytesMax)
-	if r.Err() == nil && m.Error == "" && (m.Encoding < EncodingWhole || m.Encoding > EncodingPatch) {
+	if r.Err() == nil && m.Error == "" && (m.Encoding < EncodingWhole || m.Encoding > EncodingDelta) {
 		r.Fail(fmt.Errorf("unknown encoding %d of a module", m.Encoding))
 	}
 }

@@ -124,9 +124,10 @@ func draw(t *rapid.T, m Message) {
 	case *StatusAck:
 		*m = StatusAck{number(t)}
 	case *ModuleRequest:
-		*m = ModuleRequest{text(t), yes(t), list(t, text), list(t, func(t *rapid.T) ModuleBegun { return ModuleBegun{text(t), number(t)} })}
+		*m = ModuleRequest{text(t), yes(t), list(t, text), list(t, func(t *rapid.T) ModuleBegun { return ModuleBegun{text(t), number(t)} }),
+			Encoding(rapid.Byte().Draw(t, "takes"))}
 	case *ModuleAnswer:
-		encoding := Encoding(rapid.IntRange(int(EncodingWhole), int(EncodingPatch)).Draw(t, "encoding"))
+		encoding := Encoding(rapid.IntRange(int(EncodingWhole), int(EncodingDelta)).Draw(t, "encoding"))
 		*m = ModuleAnswer{encoding, text(t), number(t), text(t), number(t), text(t)}
 	case *ModuleFrom:
 		*m = ModuleFrom{number(t)}
@@ -233,11 +234,16 @@ func TestLimits(t *testing.T) {
 	if err := Decode(EncodeDatagram(&LogAnswer{Error: strings.Repeat("x", ErrorBytesMax+1)}), &LogAnswer{}); err == nil {
 		t.Error("a text beyond the limit was accepted")
 	}
-	if err := Decode(EncodeDatagram(&ModuleAnswer{Encoding: EncodingPatch + 1}), &ModuleAnswer{}); err == nil {
+	if err := Decode(EncodeDatagram(&ModuleAnswer{Encoding: EncodingDelta + 1}), &ModuleAnswer{}); err == nil {
 		t.Error("an unknown encoding was accepted")
 	}
 	if err := Decode(EncodeDatagram(&ModuleRequest{Holds: make([]string, ModuleHoldsMax+1)}), &ModuleRequest{}); err == nil {
 		t.Error("more held modules than the limit were accepted")
+	}
+	silent := EncodeDatagram(&ModuleRequest{Digest: "sha256:", Takes: EncodingDelta})
+	var older ModuleRequest
+	if err := Decode(silent[:len(silent)-1], &older); err != nil || older.Takes != EncodingPatch {
+		t.Errorf("a device that does not say what it takes: %+v, %v", older, err)
 	}
 	if err := Decode(append(EncodeDatagram(&StatusAck{Seq: 1}), 0), &StatusAck{}); err == nil {
 		t.Error("a message with bytes left over was accepted")
@@ -262,7 +268,7 @@ func FuzzDecode(f *testing.F) {
 		&StatusBatch{Seq: 1, Full: true, Allocs: []AllocStatus{{Status: fleet.ClientRunning, Tasks: []TaskStatus{{Name: "main", ObservedTask: fleet.ObservedTask{
 			State: fleet.TaskRunning, Events: []fleet.CodedEvent{{Code: fleet.EventStarted, Time: 1, Args: []string{"x"}}}}}}}}},
 		&StatusAck{Seq: 300}, &ModuleAnswer{Encoding: EncodingPatch, Base: "sha256:", Size: 9, Form: "sha256:", FormSize: 1},
-		&ModuleRequest{Digest: "sha256:", WholeOnly: true, Holds: []string{"sha256:"}, Begun: []ModuleBegun{{"sha256:", 7}}}, &ModuleFrom{Offset: 3},
+		&ModuleRequest{Digest: "sha256:", WholeOnly: true, Holds: []string{"sha256:"}, Begun: []ModuleBegun{{"sha256:", 7}}, Takes: EncodingDelta}, &ModuleFrom{Offset: 3},
 		&Desired{Full: true, Jobs: []JobSpec{{JSON: []byte("{}")}}, Allocs: []DesiredAlloc{{Group: "g", Stop: true}}, Forget: []fleet.UUID{{1}}},
 		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
 		&Facts{Seq: 2, Set: []Attribute{{"power.source", "battery"}}, Unset: []string{"tpm.version"}}, &FactsAck{Seq: 2},

@@ -25,7 +25,7 @@ const (
 	WholeBytesMax = 16 << 10
 	// GoodPatch is how many times smaller than what else would be sent a patch is when the compressed form is not even made.
 	GoodPatch = 8
-	// SlowPatchBytes is the size of a module whose patch may take longer than FormWaitMax (about 10 MB a second are done), so
+	// SlowPatchBytes is the size of a module whose patch may take longer than FormWaitMax (5 to 10 MB a second are done), so
 	// that the compressed form is made first.
 	SlowPatchBytes = 32 << 20
 )
@@ -54,8 +54,11 @@ type Forms struct {
 	flights map[pair]chan struct{} // closed when the form is made, or cannot be
 }
 
-// pair names a form: the module, and the base of a patch or "".
-type pair struct{ module, base string }
+// pair names a form: the module, and the base of a patch or "". A delta is a patch for devices that understand it.
+type pair struct {
+	module, base string
+	delta        bool
+}
 
 // made is a form on disk.
 type made struct {
@@ -145,7 +148,7 @@ func (f *Forms) pairs(req *wire.ModuleRequest, size int64) []pair {
 		if base == req.Digest || !f.source.Has(base) {
 			continue
 		}
-		pairs = append(pairs, pair{req.Digest, base})
+		pairs = append(pairs, pair{req.Digest, base, req.Takes >= wire.EncodingDelta})
 		if size <= SlowPatchBytes {
 			slices.Reverse(pairs)
 		}
@@ -160,7 +163,10 @@ func (f *Forms) offer(req *wire.ModuleRequest, p pair, size int64) (offer, bool)
 		return offer{}, false
 	}
 	a := wire.ModuleAnswer{Encoding: wire.EncodingCompressed, Base: p.base, Size: uint64(size), Form: m.Form, FormSize: uint64(m.Bytes)}
-	if p.base != "" {
+	switch {
+	case p.delta:
+		a.Encoding = wire.EncodingDelta
+	case p.base != "":
 		a.Encoding = wire.EncodingPatch
 	}
 	return offer{a, p, m.Bytes - begun(req, m.Form, m.Bytes)}, true
@@ -241,7 +247,11 @@ func (f *Forms) encode(w io.Writer, p pair, module io.Reader, size int64) error 
 	if err != nil {
 		return err
 	}
-	return errors.Join(patch.Encode(f.ctx, w, base, baseSize, module, size), base.Close())
+	encode := patch.Encode
+	if p.delta {
+		encode = patch.EncodeDelta
+	}
+	return errors.Join(encode(f.ctx, w, base, baseSize, module, size), base.Close())
 }
 
 // Sizes makes the forms of a module for devices that hold each of the bases, and tells their sizes in bytes: for the bases, in
@@ -249,7 +259,7 @@ func (f *Forms) encode(w io.Writer, p pair, module io.Reader, size int64) error 
 func (f *Forms) Sizes(ctx context.Context, module string, bases []string) (patches []int64, compressed int64, err error) {
 	pairs := []pair{{module: module}}
 	for _, b := range bases {
-		pairs = append(pairs, pair{module, b})
+		pairs = append(pairs, pair{module, b, true})
 	}
 	sizes := make([]int64, len(pairs))
 	for i, p := range pairs {

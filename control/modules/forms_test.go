@@ -79,7 +79,7 @@ func ask(t *testing.T, f *Forms, req *wire.ModuleRequest, base []byte) (wire.Mod
 		return a, form
 	}
 	var at io.ReaderAt
-	if a.Encoding == wire.EncodingPatch {
+	if a.Base != "" {
 		at = bytes.NewReader(base)
 	} else {
 		base = nil
@@ -105,12 +105,13 @@ func TestTheLeastIsSent(t *testing.T) {
 		req  wire.ModuleRequest
 		want wire.Encoding
 	}{
-		"nothing held":            {wire.ModuleRequest{Digest: d[1]}, wire.EncodingCompressed},
-		"the version before held": {wire.ModuleRequest{Digest: d[1], Holds: []string{"sha256:unknown", d[0]}}, wire.EncodingPatch},
-		"itself held":             {wire.ModuleRequest{Digest: d[1], Holds: []string{d[1]}}, wire.EncodingCompressed},
-		"only whole is taken":     {wire.ModuleRequest{Digest: d[1], Holds: []string{d[0]}, WholeOnly: true}, wire.EncodingWhole},
-		"small":                   {wire.ModuleRequest{Digest: d[2], Holds: []string{d[0]}}, wire.EncodingWhole},
-		"nearly here whole":       {wire.ModuleRequest{Digest: d[1], Begun: []wire.ModuleBegun{{Form: d[1], Bytes: 100_000}}}, wire.EncodingWhole},
+		"nothing held":               {wire.ModuleRequest{Digest: d[1]}, wire.EncodingCompressed},
+		"the version before held":    {wire.ModuleRequest{Digest: d[1], Holds: []string{"sha256:unknown", d[0]}}, wire.EncodingPatch},
+		"the same, and deltas taken": {wire.ModuleRequest{Digest: d[1], Holds: []string{d[0]}, Takes: wire.EncodingDelta}, wire.EncodingDelta},
+		"itself held":                {wire.ModuleRequest{Digest: d[1], Holds: []string{d[1]}}, wire.EncodingCompressed},
+		"only whole is taken":        {wire.ModuleRequest{Digest: d[1], Holds: []string{d[0]}, WholeOnly: true}, wire.EncodingWhole},
+		"small":                      {wire.ModuleRequest{Digest: d[2], Holds: []string{d[0]}}, wire.EncodingWhole},
+		"nearly here whole":          {wire.ModuleRequest{Digest: d[1], Begun: []wire.ModuleBegun{{Form: d[1], Bytes: 100_000}}}, wire.EncodingWhole},
 		"more begun than there is": {wire.ModuleRequest{Digest: d[1], Begun: []wire.ModuleBegun{{Form: d[1], Bytes: 1 << 40}}},
 			wire.EncodingCompressed},
 	} {
@@ -118,7 +119,7 @@ func TestTheLeastIsSent(t *testing.T) {
 		if a.Encoding != c.want || digest(module) != c.req.Digest || a.Size != uint64(len(module)) {
 			t.Errorf("%s: %+v", name, a)
 		}
-		if a.Encoding == wire.EncodingPatch && (a.FormSize > 1000 || a.Base != d[0]) {
+		if a.Base != "" && (a.FormSize > 1000 || a.Base != d[0]) {
 			t.Errorf("%s: a patch of %d bytes on %s", name, a.FormSize, a.Base)
 		}
 	}
@@ -157,10 +158,10 @@ func TestMadeOnce(t *testing.T) {
 	}
 
 	f = openForms(t, dir, s)
-	if _, here := f.index.get(pair{d[1], d[0]}); !here {
+	if _, here := f.index.get(pair{module: d[1], base: d[0]}); !here {
 		t.Error("after a restart the form is not known")
 	}
-	path := f.index.path(pair{d[1], d[0]})
+	path := f.index.path(pair{module: d[1], base: d[0]})
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}

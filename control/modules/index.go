@@ -27,6 +27,7 @@ type index struct {
 // indexFile is one entry on disk.
 type indexFile struct {
 	Module, Base string
+	Delta        bool `json:",omitempty"`
 	made
 }
 
@@ -46,7 +47,7 @@ func openIndex(dir string, blobs *blob.Store) (*index, error) {
 		if err == nil {
 			err = json.Unmarshal(b, &e)
 		}
-		p := pair{e.Module, e.Base}
+		p := pair{e.Module, e.Base, e.Delta}
 		if err != nil || x.path(p) != path || !blobs.Has(blob.Digest(e.Form)) || len(x.forms) >= FormsMax {
 			if err := os.Remove(path); err != nil {
 				return nil, fmt.Errorf("clean the index of forms: %w", err)
@@ -59,7 +60,11 @@ func openIndex(dir string, blobs *blob.Store) (*index, error) {
 }
 
 func (x *index) path(p pair) string {
-	sum := sha256.Sum256([]byte(p.module + "\n" + p.base))
+	name := p.module + "\n" + p.base
+	if p.delta {
+		name += "\ndelta"
+	}
+	sum := sha256.Sum256([]byte(name))
 	return filepath.Join(x.dir, hex.EncodeToString(sum[:]))
 }
 
@@ -88,7 +93,7 @@ func (x *index) put(p pair, m made) error {
 		}
 	}
 	x.forms[p] = m
-	b, err := json.Marshal(indexFile{p.module, p.base, m})
+	b, err := json.Marshal(indexFile{p.module, p.base, p.delta, m})
 	if err == nil {
 		err = os.WriteFile(x.path(p), b, 0o600)
 	}

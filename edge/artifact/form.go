@@ -37,7 +37,7 @@ func (c *Cache) fromRegion(ctx context.Context, d blob.Digest, bases []string) e
 
 // request says what is here that could save bytes.
 func (c *Cache) request(d blob.Digest, bases []string) *wire.ModuleRequest {
-	req := &wire.ModuleRequest{Digest: string(d)}
+	req := &wire.ModuleRequest{Digest: string(d), Takes: wire.EncodingDelta}
 	c.mu.Lock()
 	req.WholeOnly = c.wholeOnly[string(d)]
 	c.mu.Unlock()
@@ -82,7 +82,7 @@ func (c *Cache) take(ctx context.Context, d blob.Digest, t Transfer, cancel cont
 	}
 	var base blob.Reader // open from the start, so that it is not evicted meanwhile
 	var baseSize int64
-	if a.Encoding == wire.EncodingPatch {
+	if a.Encoding == wire.EncodingPatch || a.Encoding == wire.EncodingDelta {
 		if base, baseSize, err = c.store.Open(blob.Digest(a.Base)); err != nil {
 			return 0, fmt.Errorf("the region offers a patch: %w", err)
 		}

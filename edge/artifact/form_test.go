@@ -30,8 +30,11 @@ func versions() (before, after []byte) {
 
 // patches answers as a region does that holds both: a patch if the device holds the base.
 func patches(t testing.TB, base, module []byte) func(*wire.ModuleRequest) (wire.ModuleAnswer, []byte) {
-	var form, compressed bytes.Buffer
+	var form, delta, compressed bytes.Buffer
 	err := patch.Encode(t.Context(), &form, bytes.NewReader(base), int64(len(base)), bytes.NewReader(module), int64(len(module)))
+	if err == nil {
+		err = patch.EncodeDelta(t.Context(), &delta, bytes.NewReader(base), int64(len(base)), bytes.NewReader(module), int64(len(module)))
+	}
 	if err == nil {
 		err = patch.Compress(t.Context(), &compressed, bytes.NewReader(module), int64(len(module)))
 	}
@@ -43,6 +46,8 @@ func patches(t testing.TB, base, module []byte) func(*wire.ModuleRequest) (wire.
 		b := module
 		switch {
 		case req.WholeOnly:
+		case slices.Contains(req.Holds, ref(base).Digest) && req.Takes >= wire.EncodingDelta:
+			a.Encoding, a.Base, b = wire.EncodingDelta, ref(base).Digest, delta.Bytes()
 		case slices.Contains(req.Holds, ref(base).Digest):
 			a.Encoding, a.Base, b = wire.EncodingPatch, ref(base).Digest, form.Bytes()
 		default:

@@ -23,7 +23,8 @@ type Reader struct {
 	room    []byte
 	frame   []byte
 	piece   []byte
-	pieceAt int64 // where in the base piece begins; -1: nothing is in it
+	pieceAt int64  // where in the base piece begins; -1: nothing is in it
+	moved   *moved // nil: there are no recipes
 	err     error
 }
 
@@ -38,12 +39,9 @@ func NewReader(coded io.Reader, size int64, base io.ReaderAt, baseSize int64) (*
 	if _, err := io.ReadFull(r.coded, head[:]); err != nil {
 		return nil, cut(err)
 	}
-	want := byte(formCompressed)
-	if base != nil {
-		want = formPatch
-	}
-	if string(head[:len(magic)]) != magic || head[len(magic)] != want {
-		return nil, wrong("it begins with %q; want %q and form %d", head, magic, want)
+	form := head[len(magic)]
+	if known := base == nil && form == formCompressed || base != nil && (form == formPatch || form == formDelta); string(head[:len(magic)]) != magic || !known {
+		return nil, wrong("it begins with %q; want %q and form %d without a base, or %d or %d with one", head, magic, formCompressed, formPatch, formDelta)
 	}
 	if err := r.expect("module", size); err != nil {
 		return nil, err
@@ -54,7 +52,12 @@ func NewReader(coded io.Reader, size int64, base io.ReaderAt, baseSize int64) (*
 		}
 		r.piece = make([]byte, min(PieceBytes, baseSize))
 	}
-	r.room = make([]byte, 0, min(SegmentBytes, size))
+	room := min(SegmentBytes, size)
+	if form == formDelta {
+		r.moved = &moved{}
+		room += RunsBytesMax
+	}
+	r.room = make([]byte, 0, room)
 	return r, nil
 }
 
@@ -95,34 +98,56 @@ func (r *Reader) next() error {
 		}
 		return io.EOF
 	}
-	want := int(min(SegmentBytes, r.size-r.made))
-	opts := []zstd.DOption{
-		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(windowBytes), zstd.WithDecoderMaxMemory(SegmentBytes), zstd.WithDecodeAllCapLimit(true),
-	}
+	want, kind := int(min(SegmentBytes, r.size-r.made)), byte(kindFrame)
 	if r.base != nil {
-		if err := r.load(); err != nil {
-			return err
+		err := r.load()
+		if err == nil && r.moved != nil {
+			kind, err = r.coded.ReadByte()
 		}
-		opts = append(opts, zstd.WithDecoderDictRaw(dictID, r.piece))
+		if err != nil {
+			return cut(err)
+		}
 	}
-	if err := r.readFrame(); err != nil {
+	err := r.readFrame()
+	if err != nil {
 		return err
 	}
-	z, err := zstd.NewReader(nil, opts...)
-	if err != nil {
-		return fmt.Errorf("set up zstd: %w", err)
+	var out []byte
+	switch {
+	case kind == kindFrame && r.base != nil:
+		out, err = r.unzip(zstd.WithDecoderDictRaw(dictID, r.piece))
+	case kind == kindFrame:
+		out, err = r.unzip()
+	case kind == kindRecipe:
+		if out, err = r.unzip(); err == nil {
+			out, err = r.moved.follow(r.piece, out, want)
+		}
+	default:
+		err = wrong("a segment of kind %d", kind)
 	}
-	defer z.Close()
-	out, err := z.DecodeAll(r.frame, r.room[:0])
 	if err != nil {
-		return wrong("segment at byte %d: %v", r.made, err)
+		return fmt.Errorf("segment at byte %d: %w", r.made, err)
 	}
 	if len(out) != want {
 		return wrong("segment at byte %d has %d bytes; want %d", r.made, len(out), want)
 	}
 	r.segment, r.made = out, r.made+int64(want)
 	return nil
+}
+
+func (r *Reader) unzip(opts ...zstd.DOption) ([]byte, error) {
+	z, err := zstd.NewReader(nil, append(opts,
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(windowBytes), zstd.WithDecoderMaxMemory(SegmentBytes+RunsBytesMax), zstd.WithDecodeAllCapLimit(true))...)
+	if err != nil {
+		return nil, fmt.Errorf("set up zstd: %w", err)
+	}
+	defer z.Close()
+	out, err := z.DecodeAll(r.frame, r.room[:0])
+	if err != nil {
+		return nil, wrong("%v", err)
+	}
+	return out, nil
 }
 
 // load reads the segment's piece of the base.

@@ -5,6 +5,10 @@
 // same code is most likely to be. So both ends need memory for one segment and one piece of the base, whatever the size of the
 // module (see ApplyMemoryBytes), and a patch is a compressed form with a better dictionary, not a second format.
 //
+// A delta is a patch whose segments may also be recipes: which stretches of the piece the segment is made of, and what differs in
+// them byte by byte, with a guess at what calls and addresses became. A dictionary has to say where each address is that moved; a
+// program with one line more has tens of thousands. See recipe.go, align.go and moved.go.
+//
 // The rejected alternative is one frame with the whole base as dictionary: a receiver would hold both modules in memory, which
 // a device with 128 MB cannot for the modules that make patches worth having. It saves a few hundred bytes per segment.
 //
@@ -15,8 +19,9 @@
 //     gives at most as many bytes as the form announced. Whether they are the right ones only the module's digest tells: the
 //     blob store that takes them checks it, so nothing is hashed twice here.
 //
-// Form: "dlp1"; 1 (compressed) or 2 (patch); the module's size; for a patch the base's size. Then, per segment: for a patch
-// where its piece of the base begins; the frame's length; the frame. Numbers are varints.
+// Form: "dlp1"; 1 (compressed), 2 (patch) or 3 (delta); the module's size; for the latter two the base's size. Then, per segment:
+// for these two where its piece of the base begins; for a delta the byte 0 (the piece is the frame's dictionary) or 1 (a recipe);
+// the frame's length; the frame. Numbers are varints.
 //
 // Threading: functions and values; a Reader belongs to one goroutine.
 package patch
@@ -33,14 +38,17 @@ const (
 	FrameBytesMax = SegmentBytes + 4<<10
 	// SizeMax bounds a module, in bytes.
 	SizeMax = 256 << 20
-	// ApplyMemoryBytes is about what a Reader holds at a time: a segment, a frame, a piece of the base and zstd's tables.
-	ApplyMemoryBytes = SegmentBytes + FrameBytesMax + PieceBytes + 1<<20
+	// ApplyMemoryBytes is about what a Reader holds at a time: a segment, a frame, a piece of the base and tables.
+	ApplyMemoryBytes = SegmentBytes + RunsBytesMax + FrameBytesMax + PieceBytes + 1<<20
 )
 
 const (
 	magic          = "dlp1"
 	formCompressed = 1
 	formPatch      = 2
+	formDelta      = 3
+	kindFrame      = 0
+	kindRecipe     = 1
 	dictID         = 1
 	// windowBytes must reach over a segment and its piece of the base.
 	windowBytes = 8 << 20

@@ -33,11 +33,24 @@ func code(seed uint64, n int) []byte {
 // encode makes a form; a nil base compresses.
 func encode(t testing.TB, base, module []byte) []byte {
 	t.Helper()
+	form := byte(formPatch)
+	if base == nil {
+		form = formCompressed
+	}
+	return encodeForm(t, form, base, module)
+}
+
+func encodeForm(t testing.TB, form byte, base, module []byte) []byte {
+	t.Helper()
 	var out bytes.Buffer
-	err := Compress(t.Context(), &out, bytes.NewReader(module), int64(len(module)))
-	if base != nil {
-		out.Reset()
-		err = Encode(t.Context(), &out, bytes.NewReader(base), int64(len(base)), bytes.NewReader(module), int64(len(module)))
+	var err error
+	switch r, b := bytes.NewReader(module), bytes.NewReader(base); form {
+	case formCompressed:
+		err = Compress(t.Context(), &out, r, r.Size())
+	case formPatch:
+		err = Encode(t.Context(), &out, b, b.Size(), r, r.Size())
+	case formDelta:
+		err = EncodeDelta(t.Context(), &out, b, b.Size(), r, r.Size())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -122,14 +135,15 @@ func TestRoundTrip(t *testing.T) {
 				module = []byte{1}
 			}
 		}
-		if rapid.Bool().Draw(rt, "compressed") {
+		kind := rapid.SampledFrom([]byte{formCompressed, formPatch, formDelta}).Draw(rt, "form")
+		if kind == formCompressed {
 			base = nil
 		}
 		var at io.ReaderAt
 		if base != nil {
 			at = bytes.NewReader(base)
 		}
-		form := encode(t, base, module)
+		form := encodeForm(t, kind, base, module)
 		r, err := NewReader(iotest.HalfReader(bytes.NewReader(form)), int64(len(module)), at, int64(len(base)))
 		if err != nil {
 			rt.Fatal(err)
@@ -147,18 +161,21 @@ func TestRefusals(t *testing.T) {
 		form, base []byte
 		size       int
 	}{
-		"nothing":                 {nil, nil, len(module)},
-		"another format":          {[]byte("\x00asm\x01\x00\x00\x00...."), nil, len(module)},
-		"no base for a patch":     {patch, nil, len(module)},
-		"a base for compressed":   {compressed, base, len(module)},
-		"another base's size":     {patch, base[1:], len(module)},
-		"another size":            {patch, base, len(module) - 1},
-		"bytes after the end":     {append(slices.Clone(patch), 0), base, len(module)},
-		"no size":                 {compressed, nil, 0},
-		"more than a module":      {compressed, nil, SizeMax + 1},
-		"a piece beyond the base": {append(append([]byte(magic), formPatch, 1, 3), 0x7f), []byte("abc"), 1},
-		"a frame beyond its max":  {append([]byte(magic), formCompressed, 1, 0xff, 0xff, 0xff, 0x7f), nil, 1},
-		"numbers without end":     {append([]byte(magic), bytes.Repeat([]byte{0xff}, 40)...), nil, 1},
+		"nothing":                   {nil, nil, len(module)},
+		"another format":            {[]byte("\x00asm\x01\x00\x00\x00...."), nil, len(module)},
+		"no base for a patch":       {patch, nil, len(module)},
+		"a base for compressed":     {compressed, base, len(module)},
+		"another base's size":       {patch, base[1:], len(module)},
+		"another size":              {patch, base, len(module) - 1},
+		"bytes after the end":       {append(slices.Clone(patch), 0), base, len(module)},
+		"no size":                   {compressed, nil, 0},
+		"more than a module":        {compressed, nil, SizeMax + 1},
+		"a piece beyond the base":   {append(append([]byte(magic), formPatch, 1, 3), 0x7f), []byte("abc"), 1},
+		"a frame beyond its max":    {append([]byte(magic), formCompressed, 1, 0xff, 0xff, 0xff, 0x7f), nil, 1},
+		"a segment of another kind": {append(append([]byte(magic), formDelta, 1, 3), 0, 2, 0), []byte("abc"), 1},
+		"a delta without a base":    {append(append([]byte(magic), formDelta, 1, 3), 0, 1, 0), nil, 1},
+		"a delta cut at a kind":     {append(append([]byte(magic), formDelta, 1, 3), 0), []byte("abc"), 1},
+		"numbers without end":       {append([]byte(magic), bytes.Repeat([]byte{0xff}, 40)...), nil, 1},
 	} {
 		if got, err := decode(c.form, c.base, c.size); !isForm(err) {
 			t.Errorf("%s: got %d bytes and %v", name, len(got), err)
@@ -216,19 +233,25 @@ func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 func TestFarPieces(t *testing.T) {
 	base := code(6, SegmentBytes+PieceBytes+1<<20)
 	module := base[PieceBytes+1<<20-50_000:]
-	form := encode(t, base, module)
-	if len(form) > 2000 {
-		t.Errorf("the form has %d bytes: its pieces were not found", len(form))
+	kinds := []byte{formPatch, formDelta}
+	if testing.Short() {
+		kinds = kinds[1:] // each takes seconds under the race detector
 	}
-	r, err := NewReader(bytes.NewReader(form), int64(len(module)), bytes.NewReader(base), int64(len(base)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, module) {
-		t.Fatalf("%d of %d bytes: %v", len(got), len(module), err)
-	}
-	if held := cap(r.room) + cap(r.frame) + cap(r.piece); held > ApplyMemoryBytes {
-		t.Errorf("buffers of %d bytes; %d were promised", held, ApplyMemoryBytes)
+	for _, kind := range kinds {
+		form := encodeForm(t, kind, base, module)
+		if len(form) > 2000 {
+			t.Errorf("form %d has %d bytes: its pieces were not found", kind, len(form))
+		}
+		r, err := NewReader(bytes.NewReader(form), int64(len(module)), bytes.NewReader(base), int64(len(base)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, module) {
+			t.Fatalf("form %d: %d of %d bytes: %v", kind, len(got), len(module), err)
+		}
+		if held := cap(r.room) + cap(r.frame) + cap(r.piece); held > ApplyMemoryBytes {
+			t.Errorf("form %d: buffers of %d bytes; %d were promised", kind, held, ApplyMemoryBytes)
+		}
 	}
 }
 
@@ -258,6 +281,7 @@ func TestMarks(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	base, module := code(7, 3000), code(7, 3500)
 	f.Add(encode(f, base, module), true, uint32(len(module)))
+	f.Add(encodeForm(f, formDelta, base, module), true, uint32(len(module)))
 	f.Add(encode(f, nil, module), false, uint32(len(module)))
 	f.Add(encode(f, nil, module[:1]), false, uint32(1))
 	f.Add([]byte(magic+"\x01\x01\x01\x00"), false, uint32(1))

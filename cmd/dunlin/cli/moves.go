@@ -68,7 +68,7 @@ func (w *weigher) least(ctx context.Context, digest, base string) (int64, error)
 		}
 		if old != nil {
 			count = 0
-			if err := patch.Encode(ctx, &count, bytes.NewReader(old), int64(len(old)), bytes.NewReader(module), size); err != nil {
+			if err := patch.EncodeDelta(ctx, &count, bytes.NewReader(old), int64(len(old)), bytes.NewReader(module), size); err != nil {
 				return 0, err
 			}
 			n = min(n, int64(count))
