@@ -33,8 +33,12 @@ func Generalize(dataDir string, tlsDir string) error {
 		return fmt.Errorf("an agent runs on %s, or its state cannot be opened: %w", dataDir, err)
 	}
 	defer release()
-	// The key goes first: a half-generalized folder must not be a device.
-	paths := []string{filepath.Join(tlsDir, trust.KeyFile), filepath.Join(tlsDir, trust.CertFile), "alloc", "host", "logs"}
+	// The key goes first, after its copy: a half-generalized folder must not be a device.
+	var paths []string
+	for _, name := range trust.IdentityFiles() {
+		paths = append(paths, filepath.Join(tlsDir, name))
+	}
+	paths = append(paths, "alloc", "host", "logs")
 	for _, path := range append(paths, statedb.Files()...) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dataDir, path)

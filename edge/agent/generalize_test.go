@@ -14,7 +14,7 @@ import (
 func TestGeneralize(t *testing.T) {
 	dir := t.TempDir()
 	quiet := slog.New(slog.DiscardHandler)
-	gone := []string{"tls/key.pem", "tls/cert.pem", "alloc/x/alloc/logs/t.stdout.0", "host/ends"}
+	gone := []string{"tls/identity.pem", "tls/key.pem", "tls/cert.pem", "tls/cert.pem.damaged", "alloc/x/alloc/logs/t.stdout.0", "host/ends"}
 	stays := []string{"tls/ca.pem", "agent.hcl", "modules/sha256/aa", "invite"}
 	for _, name := range append(gone, stays...) {
 		path := filepath.Join(dir, name)

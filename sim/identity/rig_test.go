@@ -173,7 +173,7 @@ func (r *region) enter(name string, clock func() time.Time) *device {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := files.Save(filepath.Join(d.dir, "tls")); err != nil {
+	if err := files.SaveTwice(filepath.Join(d.dir, "tls")); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { d.stop() })

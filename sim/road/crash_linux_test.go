@@ -32,8 +32,8 @@ const (
 )
 
 // TestPowerCuts ends a device's agent, host and guests at once at random points, most of them while it is told to change, and
-// damages what its files were last given, as a power cut does on a cheap disk: one copy of the state, records of the host, the
-// compile cache, logs, partial downloads, leftovers of replaced files. Then the device starts with no server to reach, and what
+// damages what its files were last given, as a power cut does on a cheap disk: one copy of the state and of the identity, records of
+// the host, the compile cache, logs, partial downloads, leftovers of replaced files. Then the device starts with no server to reach, and what
 // it had accepted must run, each once, and nothing that it had told as ended.
 //
 // DUNLIN_ROAD_CUTS is the number of cuts, DUNLIN_ROAD_SEED the seed of their points.
@@ -54,8 +54,8 @@ func TestPowerCuts(t *testing.T) {
 	if least := len(p.back) * (steady + 1); p.checked < least && cuts >= cutsDefault {
 		t.Errorf("after %d cuts only %d allocations had to run, want at least %d: the cuts met too little", cuts, p.checked, least)
 	}
-	t.Logf("%d cuts, %d damages (%d of state); %d writes acknowledged; %d times an allocation had to run again; after a cut everything ran again within %s (median), %s (longest)",
-		cuts, p.damages, p.stateDamages, p.book.acked, p.checked, p.back[len(p.back)/2].Round(time.Millisecond), p.back[len(p.back)-1].Round(time.Millisecond))
+	t.Logf("%d cuts, %d damages (%d of state, %d of the identity); %d writes acknowledged; %d times an allocation had to run again; after a cut everything ran again within %s (median), %s (longest)",
+		cuts, p.damages, p.stateDamages, p.identityDamages, p.book.acked, p.checked, p.back[len(p.back)/2].Round(time.Millisecond), p.back[len(p.back)-1].Round(time.Millisecond))
 	audit(t, p.g, p.d, []*book{p.book})
 }
 
@@ -68,10 +68,15 @@ type powerRig struct {
 	book *book
 	back []time.Duration // from each start without a server to everything running
 
-	damages, stateDamages, checked int
+	damages, stateDamages, identityDamages, checked int
 
-	torn   string // the copy of the state that was damaged last
-	tornTo []byte // what it was left as
+	state, identity torn
+}
+
+// torn is the one of several copies that was damaged last.
+type torn struct {
+	path string
+	to   []byte // what it was left as
 }
 
 func newPowerRig(t *testing.T, rng *rand.Rand) *powerRig {
@@ -213,7 +218,12 @@ func (p *powerRig) cut() {
 	p.d.agent.kill()
 	killBelow(p.t, p.d.dir)
 	if p.rng.IntN(4) > 0 {
-		p.damageState()
+		p.damageOne(&p.state, statedb.FileNames[:]...)
+		p.stateDamages++
+	}
+	if p.rng.IntN(3) > 0 {
+		p.damageOne(&p.identity, "tls/key.pem", "tls/cert.pem", "tls/ca.pem", "tls/identity.pem")
+		p.identityDamages++
 	}
 	for _, pattern := range []string{
 		"host/tasks/*.json", "compiled/*/*/*", "alloc/*/alloc/logs/*", "modules/partial/*", statedb.FileNames[0] + ".tmp", statedb.FileNames[1] + ".tmp",
@@ -237,20 +247,19 @@ func (p *powerRig) cut() {
 	}
 }
 
-// damageState damages one copy of the state. Only what was being written can be torn: as long as the copy that was torn last time
-// has not been mended, the other one has not been written to.
-func (p *powerRig) damageState() {
-	if p.torn != "" {
-		if b, err := os.ReadFile(p.torn); err == nil && !bytes.Equal(b, p.tornTo) {
-			p.torn = ""
+// damageOne damages one of several copies. Only what was being written can be torn: as long as the copy that was torn last time has
+// not been mended, the others have not been written to.
+func (p *powerRig) damageOne(last *torn, names ...string) {
+	if last.path != "" {
+		if b, err := os.ReadFile(last.path); err == nil && !bytes.Equal(b, last.to) {
+			last.path = ""
 		}
 	}
-	if p.torn == "" {
-		p.torn = filepath.Join(p.d.dir, statedb.FileNames[p.rng.IntN(2)])
+	if last.path == "" {
+		last.path = filepath.Join(p.d.dir, names[p.rng.IntN(len(names))])
 	}
-	p.damage(p.torn)
-	p.tornTo, _ = os.ReadFile(p.torn) // nothing, when it was removed
-	p.stateDamages++
+	p.damage(last.path)
+	last.to, _ = os.ReadFile(last.path) // nothing, when it was removed
 }
 
 // damage cuts a file short, or makes noise or zeroes of its end, or adds to it, or removes it.

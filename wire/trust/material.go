@@ -92,10 +92,7 @@ func (f Files) Material() (*Material, error) {
 // Save writes the files into a folder, which it makes (0700) if need be. The key goes first and the certificate last:
 // a crash in between leaves a folder that LoadFolder refuses rather than one that half works.
 func (f Files) Save(dir string) error {
-	for _, part := range []struct {
-		name string
-		data []byte
-	}{{KeyFile, f.Key}, {CAFile, f.CA}, {CertFile, f.Cert}} {
+	for _, part := range f.parts() {
 		if err := WriteFile(filepath.Join(dir, part.name), part.data); err != nil {
 			return err
 		}
@@ -103,8 +100,20 @@ func (f Files) Save(dir string) error {
 	return nil
 }
 
-// LoadFolder reads the material of a folder. An error that wraps fs.ErrNotExist means that nobody joined yet.
+// LoadFolder reads the material of a folder, from its copy if there is one and the files are damaged. An error that wraps
+// fs.ErrNotExist means that nobody joined yet.
 func LoadFolder(dir string) (*Material, error) {
+	m, err := loadFiles(dir)
+	if err == nil || !joined(dir) {
+		return m, err
+	}
+	if _, spare, cerr := loadCopy(dir); cerr == nil {
+		return spare, nil
+	}
+	return nil, err
+}
+
+func loadFiles(dir string) (*Material, error) {
 	var f Files
 	for _, part := range []struct {
 		name string

@@ -14,7 +14,7 @@ import (
 )
 
 // A certificate is renewed for the key it has: the handshake of the very link
-// that asks proves its possession, one file changes on disk and not two, and a
+// that asks proves its possession, the key's file never changes on disk, and a
 // lost answer costs nothing, as the old certificate goes with the same key.
 // Rejected: a new key at each renewal. Its file and the certificate's cannot be
 // replaced at once, and a device whose answer was lost would hold a key that
@@ -84,6 +84,14 @@ func (k *Keeper) Renewed(cert *x509.Certificate) error {
 		return fmt.Errorf("the new certificate ends on %s, not after the old one (%s)", day(cert.NotAfter), day(old.Cert.NotAfter))
 	}
 	if k.dir != "" {
+		f, err := m.Files()
+		if err != nil {
+			return err
+		}
+		// The copy is replaced first, so that of the two one is whole at any time.
+		if err := WriteFile(filepath.Join(k.dir, CopyFile), f.together()); err != nil {
+			return err
+		}
 		if err := WriteFile(filepath.Join(k.dir, CertFile), EncodeCert(cert)); err != nil {
 			return err
 		}

@@ -113,6 +113,9 @@ func TestKeeper(t *testing.T) {
 	if got, err := LoadFolder(dir); err != nil || !got.Cert.Equal(next) {
 		t.Errorf("on disk: %v", err)
 	}
+	if _, copied, err := loadCopy(dir); err != nil || !copied.Cert.Equal(next) {
+		t.Errorf("the copy: %v", err)
+	}
 	gone := NewKeeper(m, filepath.Join(dir, CertFile, "no folder"))
 	if err := gone.Renewed(next); err == nil || gone.Material() != m {
 		t.Errorf("used before it was on disk: %v (%v)", err, errors.Is(err, fs.ErrNotExist))

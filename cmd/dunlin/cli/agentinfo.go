@@ -111,7 +111,7 @@ fails and what to do.`,
 			if cfg.Client == nil {
 				return usageError("%s configures no device; agent check is for devices", file)
 			}
-			keeper, servers, err := deviceTrust(cfg, nil)
+			keeper, servers, err := deviceTrust(cfg, nil, trust.LoadFolder) // mending is for the agent that has the folder
 			if err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 			return err
 		}
 	}
-	keeper, servers, err := deviceTrust(cfg, local)
+	keeper, servers, err := deviceTrust(cfg, local, mendDevice(log))
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	return err
 }
 
-func deviceTrust(cfg *config.Config, local *localServer) (*trust.Keeper, []string, error) {
+func deviceTrust(cfg *config.Config, local *localServer, load func(dir string) (*trust.Material, error)) (*trust.Keeper, []string, error) {
 	dir := filepath.Join(cfg.DataDir, config.TLSDir)
 	if local != nil && len(cfg.Client.Servers) == 0 {
 		return trust.NewKeeper(local.material, dir), []string{local.address}, nil
@@ -109,11 +109,25 @@ func deviceTrust(cfg *config.Config, local *localServer) (*trust.Keeper, []strin
 		m, err := loadTLS(cfg.TLS)
 		return trust.NewKeeper(m, ""), cfg.Client.Servers, err
 	}
-	m, err := trust.LoadFolder(dir)
+	m, err := load(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("this device has no certificate; on a server run: dunlin node invite, and here the line it prints (dunlin join …)")
 	}
 	return trust.NewKeeper(m, dir), cfg.Client.Servers, err
+}
+
+// mendDevice reads a device's identity, and mends what a power cut has left of its files.
+func mendDevice(log *slog.Logger) func(dir string) (*trust.Material, error) {
+	return func(dir string) (*trust.Material, error) {
+		damage, failed := trust.MendFolder(dir)
+		if damage != nil {
+			log.Warn("this device's certificate or key was damaged and is taken from its copy", "folder", dir, "copy", trust.CopyFile, "cause", damage)
+		}
+		if failed != nil {
+			log.Warn("the files of this device's identity cannot be written; it goes on with what could be read", "error", failed)
+		}
+		return trust.LoadFolder(dir)
+	}
 }
 
 func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {

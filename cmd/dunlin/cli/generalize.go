@@ -113,7 +113,7 @@ func (e *env) joinByImage(ctx context.Context, cfg *config.Config, log *slog.Log
 		answer, err := j.ask(ctx)
 		if err == nil {
 			log.Info("joined by the image's invite", "node", answer.Node, "region", answer.Region)
-			if err := answer.files.Save(dir); err != nil {
+			if err := answer.files.SaveTwice(dir); err != nil {
 				return err
 			}
 			return os.Remove(path)

@@ -177,7 +177,7 @@ func (j *joining) storeGateway(c *credentials) (string, error) {
 		return "", fmt.Errorf("the server's answer does not fit together: %w", err)
 	}
 	dir := filepath.Join(j.dataDir, config.TLSDir)
-	if err := c.files.Save(dir); err != nil {
+	if err := c.files.SaveTwice(dir); err != nil {
 		return "", fmt.Errorf("store the certificate: %w; the invite is spent, ask for a new one", err)
 	}
 	return dir, nil
@@ -188,7 +188,7 @@ func (j *joining) store(c *credentials, http string, rawExec bool) (string, erro
 	if _, err := c.files.Material(); err != nil {
 		return "", fmt.Errorf("the server's answer does not fit together: %w", err)
 	}
-	if err := c.files.Save(filepath.Join(j.dataDir, config.TLSDir)); err != nil {
+	if err := c.files.SaveTwice(filepath.Join(j.dataDir, config.TLSDir)); err != nil {
 		return "", fmt.Errorf("store the certificate: %w; the invite is spent, ask for a new one", err)
 	}
 	file := filepath.Join(j.dataDir, config.AgentFile)

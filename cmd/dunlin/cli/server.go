@@ -62,7 +62,7 @@ func startServer(ctx context.Context, e *env, cfg *config.Config, o agentOptions
 	}
 	r := &runningServer{Server: s}
 	if cfg.Client != nil {
-		if r.material, err = localDevice(cfg, s); err != nil {
+		if r.material, err = localDevice(cfg, s, log); err != nil {
 			return nil, errors.Join(err, s.Close(), l.Close())
 		}
 	}
@@ -143,9 +143,9 @@ func advertisedTLS(cfg *config.Config, socket net.PacketConn, l net.Listener) st
 
 // localDevice is the certificate of a device in the server's own process: it
 // needs no invite, since who can read the CA's key could make one anyway.
-func localDevice(cfg *config.Config, s *server.Server) (*trust.Material, error) {
+func localDevice(cfg *config.Config, s *server.Server, log *slog.Logger) (*trust.Material, error) {
 	dir := filepath.Join(cfg.DataDir, config.TLSDir)
-	m, err := trust.LoadFolder(dir)
+	m, err := mendDevice(log)(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
@@ -160,7 +160,7 @@ func localDevice(cfg *config.Config, s *server.Server) (*trust.Material, error) 
 	if err != nil {
 		return nil, err
 	}
-	return m, files.Save(dir)
+	return m, files.SaveTwice(dir)
 }
 
 // nextPorts yields an address and, if allowed, those with the next ports.
