@@ -87,7 +87,7 @@ var table = []line{
 	{"control/scheduler/reconcile", "control/state fleet", "", "compares a job with its allocation rows"},
 	{"control/scheduler", "control/command control/scheduler/feasible control/scheduler/rank control/scheduler/reconcile control/state fleet wire/codec", "",
 		"a view becomes a plan, which is a command; it has its own dump format"},
-	{"control/term", "control/broker control/command control/liveness control/plan control/state fleet", "control/scheduler",
+	{"control/term", "control/broker control/command control/liveness control/plan control/scheduler/feasible control/state fleet", "control/scheduler",
 		"the composed core of a leader; workers schedule elsewhere, so it does not know the scheduler"},
 	{"control/desired", "control/state wire", "control/command", "the difference between a view and a device, shared by sessions and simulator"},
 	{"control/consensus", "control/command control/state wire/link wire/trust", "wire/quicnet", "adapter of the log; sole importer of raft"},

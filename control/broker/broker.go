@@ -25,6 +25,9 @@ type Config struct {
 	DeliveriesMax int
 	FollowupDelay time.Duration
 	FirstToken    Token // so that tokens of different terms differ
+	// Room tells the newest index above after at which capacity came that a blocked evaluation may use, or 0, and up to which
+	// index that is known. nil: only Unblock lets go what is blocked.
+	Room func(e *state.Eval, after uint64) (index, upto uint64)
 }
 
 // Token names one delivery.
@@ -58,7 +61,9 @@ type item struct {
 	ready    int // position in the ready heap, or -1
 
 	deliveries int
-	futile     int // plans in a row that achieved nothing
+	futile     int    // plans in a row that achieved nothing
+	roomAt     uint64 // while blocked: newest index at which capacity came that it may use
+	askedAt    uint64 // and up to which index Room was asked
 	token      Token
 	held       bool // a plan of it is being committed
 	nacked     bool // while held: give it back afterwards
@@ -199,7 +204,18 @@ func (b *Broker) block(it *item) {
 		b.cancel(old, it)
 	}
 	it.phase, it.job.blocked = blocked, it
+	it.roomAt, it.askedAt = 0, it.row.Snapshot
 	b.blocked++
+	b.askRoom(it)
+}
+
+// askRoom asks whether there is capacity for a blocked item.
+func (b *Broker) askRoom(it *item) {
+	if b.cfg.Room == nil {
+		return
+	}
+	index, upto := b.cfg.Room(it.row, it.askedAt)
+	it.roomAt, it.askedAt = max(it.roomAt, index), max(it.askedAt, upto)
 }
 
 func (b *Broker) wait(it *item) {
@@ -256,7 +272,7 @@ func (b *Broker) settle(j *job) {
 		}
 		// What waits for capacity goes last: whatever else the job has will look
 		// at the new capacity too, and bring the blocked one up to date.
-		if best == nil && j.blocked != nil && j.blocked.row.Snapshot < b.capacityAt {
+		if best == nil && j.blocked != nil && j.blocked.row.Snapshot < max(b.capacityAt, j.blocked.roomAt) {
 			best = j.blocked
 		}
 	}
@@ -297,7 +313,20 @@ func (b *Broker) stopRunning(it *item) {
 	it.job.running, it.held, it.nacked = nil, false, false
 }
 
-// Unblock makes deliverable what blocked on a state before the index at which
+// RoomCame asks Config.Room about everything that is blocked.
+func (b *Broker) RoomCame() {
+	if b.blocked == 0 {
+		return
+	}
+	for _, j := range b.jobs { // no order reaches an output
+		if j.blocked != nil {
+			b.askRoom(j.blocked)
+			b.settle(j)
+		}
+	}
+}
+
+// Unblock makes deliverable all that blocked on a state before the index at which
 // capacity came. The index never falls.
 func (b *Broker) Unblock(capacityAt uint64) {
 	if capacityAt <= b.capacityAt {

@@ -20,7 +20,7 @@
 //     evaluation cancelled. Delayed evaluations are never cancelled: allocations
 //     point to them.
 //   - A blocked evaluation is delivered once capacity came at an index above its
-//     snapshot, whether that was before or after it blocked.
+//     snapshot that it may use, whether that was before or after it blocked.
 //
 // Threading: none; one goroutine owns a Broker. Times are Unix nanoseconds.
 package broker

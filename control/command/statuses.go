@@ -55,7 +55,7 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 	case c.Observed == a.Observed:
 	case c.Desired == state.DesiredRun && wantsReplacement(&c):
 		m.evaluate(c.Version.Job, fleet.TriggerAllocFailure, node)
-	case c.Desired == state.DesiredRun && c.Observed == state.ObservedRunning && m.awaitsStep(&c):
+	case c.Desired == state.DesiredRun && (m.awaitsStep(&c) || m.outdated(&c)):
 		m.evaluate(c.Version.Job, fleet.TriggerRolling, node)
 	case c.Desired == state.DesiredRun && a.Observed == state.ObservedUnknown:
 		m.evaluate(c.Version.Job, fleet.TriggerReconnect, node)
@@ -70,7 +70,8 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 // still. What is left is looked for once per command and job.
 func (m *minter) awaitsStep(a *state.Alloc) bool {
 	j := m.x.Job(a.Version.Job)
-	if j == nil || j.Stop || m.done[j.Key] || a.Version != j.Current() || a.Version.Version == 0 || a.GroupSpec().Step() == 0 {
+	if j == nil || j.Stop || m.done[j.Key] || a.Version != j.Current() || a.Version.Version == 0 || a.GroupSpec().Step() == 0 ||
+		a.Observed != state.ObservedRunning && a.Observed != state.ObservedComplete { // one that is short may never be seen running
 		return false
 	}
 	if m.looked[j.Key] {
@@ -83,6 +84,17 @@ func (m *minter) awaitsStep(a *state.Alloc) bool {
 		}
 	}
 	return false
+}
+
+// outdated reports whether an allocation has ended that a later step of an update would have replaced: the work of the new version
+// is still to do, and nothing holds it up any more.
+func (m *minter) outdated(a *state.Alloc) bool {
+	j := m.x.Job(a.Version.Job)
+	if j == nil || j.Stop || a.Observed != state.ObservedComplete || a.Version == j.Current() {
+		return false
+	}
+	g := j.Current().GroupIndex(a.GroupName())
+	return g >= 0 && j.Current().Spec.TaskGroups[g].Step() > 0
 }
 
 // awaited reports whether a successor waits for the allocation's end.

@@ -20,11 +20,9 @@
 //   - At most one evaluation of a job is blocked.
 //   - No map order, no floating point, reaches a decision.
 //
-// Blocked evaluations carry no key of what would unblock them yet: control/term
-// wakes every blocked evaluation when any node gains room or arrives
-// ([state.Node.CapacityAt] above [state.Eval.Snapshot]). Waking by class of node
-// would save evaluations in fleets where thousands of jobs wait; the class keys
-// of feasible are what it would hang on.
+// Blocked evaluations carry no key of what would unblock them. control/term asks
+// of each node that gained room whether a group that waits fits there and its rules
+// (package feasible) admit the node.
 //
 // Threading: Schedule may run on any number of goroutines at once.
 package scheduler

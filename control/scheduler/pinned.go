@@ -46,11 +46,13 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 	outcome := state.GroupOutcome{Group: g.Spec.Name}
 	if len(g.Place) > 0 {
 		a.pool.enter(g)
-		full := a.fillPinned(g, &change)
-		if change.Destructive > 0 && g.Later > 0 {
+		full, later := a.fillPinned(g, &change)
+		g.Later = later
+		if change.Destructive > 0 && later > 0 {
 			a.steps.at(a.in.Now.Add(g.Spec.Update.Stagger.Std()))
 		}
-		outcome.Placed, outcome.Queued = len(g.Place)-len(full), len(full)
+		change.Keep += later
+		outcome.Placed, outcome.Queued = len(g.Place)-len(full)-later, len(full)
 		outcome.Metric = a.pinnedMetric(g, full)
 		change.Queued, change.Metric = outcome.Queued, outcome.Metric
 	}
@@ -58,18 +60,25 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 	a.outcomes = append(a.outcomes, outcome)
 }
 
-// fillPinned places and returns the placements that found no room.
-func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place) {
+// fillPinned places and returns the placements that found no room, and how many
+// would have and are left for the next step.
+func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place, later int) {
 	ask := a.cur.Asks[g.Index]
 	cols, chained := command.Placements{Group: uint16(g.Index)}, false
 	var prevs []command.Replaced
 	for _, s := range g.Place {
 		n := a.pool.find(s.Node)
+		if s.Replace && change.Destructive == g.Step {
+			if n != nil {
+				runsOn(n, s.Prev)
+			}
+			later++
+			continue
+		}
 		if n == nil || ask.CPU > n.Free.CPU || ask.MemoryMB > n.Free.MemoryMB {
 			full = append(full, s)
 			if n != nil && s.Replace {
-				give(n, s.Prev.Ask(), -1) // it runs on
-				n.InJob++
+				runsOn(n, s.Prev)
 			}
 			continue
 		}
@@ -94,7 +103,13 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 	if len(cols.IDs) > 0 {
 		a.plan.Groups = append(a.plan.Groups, cols)
 	}
-	return full
+	return full, later
+}
+
+// runsOn takes back the room of what was to be replaced.
+func runsOn(n *rank.Node, prev *state.Alloc) {
+	give(n, prev.Ask(), -1)
+	n.InJob++
 }
 
 // pinnedMetric says how the nodes fared: those that the rules keep out are counted

@@ -204,12 +204,12 @@ func (a *attempt) run(r reconcile.Result) {
 			a.plan.Updates = append(a.plan.Updates, row.ID)
 		}
 		a.delay(g)
-		a.later(g)
 		if g.Pinned {
 			a.placePinned(g)
 		} else {
 			a.place(g)
 		}
+		a.later(g)
 	}
 	a.explain.Stops = len(r.Stops)
 	a.finish()

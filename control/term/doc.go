@@ -17,8 +17,8 @@
 //   - A worker schedules on a view and an overlay that belong together: no plan
 //     counts twice, or work would block for want of room that is there.
 //   - A plan is answered only when the view contains it.
-//   - Room that a failed plan gives back wakes blocked evaluations as freed room
-//     does.
+//   - Room that comes wakes the blocked evaluations that can use it, and no others
+//     (room.go); room that a failed plan gives back wakes all of them.
 //   - One proposal of link changes and one of evaluations is under way at a time;
 //     what comes meanwhile goes into the next, which is what makes batches.
 //

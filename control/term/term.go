@@ -64,7 +64,7 @@ type Term struct {
 	links    bool      // a proposal of links is under way
 	evals    bool      // a proposal of evaluations is under way
 	nextID   uint64
-	capacity uint64    // newest index at which room came
+	room     room
 	lookedAt time.Time // when the nodes were last looked through
 	looked   uint64    // the view's index then
 	actions  []Action
@@ -74,8 +74,10 @@ type Term struct {
 func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 	t := &Term{
 		cfg: cfg, rng: rand.NewChaCha8(seed), now: now, view: view,
-		broker: broker.New(cfg.Broker), live: liveness.New(cfg.Liveness),
+		live: liveness.New(cfg.Liveness),
 	}
+	cfg.Broker.Room = func(e *state.Eval, after uint64) (uint64, uint64) { return t.room.newest(t.view, e, after) }
+	t.broker = broker.New(cfg.Broker)
 	t.brake = view.Region().Brake
 	t.sync()
 	t.look()
@@ -143,20 +145,21 @@ func row(n *state.Node) liveness.Row {
 // changed. It costs microseconds per thousand nodes, hence the period; a running
 // sum in the state would make it free.
 func (t *Term) look() {
-	at, now := t.capacity, t.now.UnixNano()
+	var fresh []came
+	known, now := t.room.upto, t.now.UnixNano()
 	for n := range t.view.Nodes() {
-		at = max(at, n.CapacityAt)
+		if n.CapacityAt > known {
+			fresh = append(fresh, came{n.CapacityAt, n.Key})
+		}
 		if n.ModifyIndex > t.looked || t.lookedAt.IsZero() {
 			t.live.Put(row(n), now)
 		}
 	}
 	t.looked, t.lookedAt = t.view.Index(), t.now
-	t.roomAt(at)
-}
-
-func (t *Term) roomAt(index uint64) {
-	t.capacity = max(t.capacity, index)
-	t.broker.Unblock(t.capacity)
+	if len(fresh) > 0 {
+		t.room.take(fresh)
+		t.broker.RoomCame()
+	}
 }
 
 // deliver gives evaluations to idle workers.
@@ -259,7 +262,7 @@ func (t *Term) landPlan(f *flight) {
 	t.overlay.Remove(f.id)
 	if f.refused != nil && len(f.verdict.Delta) > 0 {
 		// Somebody may have blocked for the room this plan seemed to take.
-		t.roomAt(t.view.Index() + 1)
+		t.broker.Unblock(t.view.Index() + 1)
 	}
 	t.answer(f)
 }

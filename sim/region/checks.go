@@ -167,7 +167,22 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 		return true // of a pair one goes; see reunited
 	}
 	n := v.Node(row.Node)
-	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n)
+	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n) || namesake(v, row)
+}
+
+// namesake says that an older allocation has the row's name, has done its work, or in a group without replacements has not ended yet:
+// the row was adopted when its name was taken. That plans give no name twice is checked for itself.
+func namesake(v *state.View, row *state.Alloc) bool {
+	for a := range v.AllocsByJob(row.Version.Job) {
+		if a.Key >= row.Key || a.Name() != row.Name() {
+			continue
+		}
+		wanted := a.Desired == state.DesiredRun && (!a.Observed.Terminal() || a.Observed == state.ObservedComplete)
+		if wanted || !a.Observed.Terminal() && !row.GroupSpec().Replaced() {
+			return true
+		}
+	}
+	return false
 }
 
 // onBattery says that the group must never be on a battery and its node is: the

@@ -73,6 +73,9 @@ type Group struct {
 	// Pinned: each placement names its node, and one that finds no room there waits
 	// for that node alone.
 	Pinned bool
+	// Step is how many of Place may replace what runs, when Pinned: which of them
+	// find room is not known here, and a step must not be spent on nodes without.
+	Step int
 }
 
 // Place is a slot to fill.

@@ -71,6 +71,9 @@ func (p *perNode) step(allocs []*state.Alloc) (limit int, next time.Time) {
 		if a.Desired != state.DesiredRun || a.Prev.IsZero() || p.kind(a) == fleet.ChangeRestart {
 			continue
 		}
+		if _, lost := p.in.Lost(a.Node); lost {
+			continue // nobody would raise the step that waits for it
+		}
 		at := time.Unix(0, a.CreateTime).Add(p.group.Spec.Update.Stagger.Std())
 		switch {
 		case a.Observed != state.ObservedRunning && a.Observed != state.ObservedUnknown && a.Observed != state.ObservedComplete:

@@ -167,16 +167,20 @@ func (p *perNode) advance() {
 	g := &p.group
 	slices.SortFunc(p.old, byNode)
 	limit, next := p.step(p.all)
+	g.Step = limit
 	for i, s := range p.old {
 		switch {
+		case g.Spec.Replaced() && limit > 0:
+			g.Place = append(g.Place, s)
+			if i >= limit {
+				g.Later++
+			}
 		case i >= limit:
 			g.Keep = append(g.Keep, s.Prev)
 			g.Later++
-		case !g.Spec.Replaced():
+		default:
 			p.release(s.Prev, "")
 			g.Ending++
-		default:
-			g.Place = append(g.Place, s)
 		}
 	}
 	if g.Later > 0 {
