@@ -123,3 +123,24 @@ func (c *Client) SetStanding(ctx context.Context, id fleet.NodeID, in *NodeStand
 	var out NodeStandingResponse
 	return &out, c.write(ctx, http.MethodPut, "/node/"+segment(id)+"/standing", nil, in, &out)
 }
+
+// NodeDrainRequest begins to empty a node, or, without a DrainSpec, stops that.
+type NodeDrainRequest struct {
+	NodeID       fleet.NodeID `json:",omitempty"`
+	DrainSpec    *fleet.DrainSpec
+	MarkEligible bool // after it was stopped: the node takes new work
+}
+
+// NodeDrainResponse answers it.
+type NodeDrainResponse struct {
+	NodeModifyIndex uint64
+	EvalIDs         []fleet.EvalID
+	EvalCreateIndex uint64
+	WriteMeta
+}
+
+// Drain begins to empty a node, changes how, or stops it.
+func (c *Client) Drain(ctx context.Context, id fleet.NodeID, in *NodeDrainRequest) (*NodeDrainResponse, error) {
+	var out NodeDrainResponse
+	return &out, c.write(ctx, http.MethodPut, "/node/"+segment(id)+"/drain", nil, in, &out)
+}

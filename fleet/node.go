@@ -71,11 +71,13 @@ type NodeBookkeeping struct {
 	StatusDescription     string
 	LinkState             LinkState
 	SchedulingEligibility string
-	StatusUpdatedAt       int64         // Unix seconds, as in the public API
-	LastSeenAt            int64         `json:",omitempty"` // Unix nanoseconds of the last state change seen on the link
-	RemoteAddr            string        `json:",omitempty"`
-	Identity              *NodeIdentity `json:",omitempty"`
-	AwaySince             int64         `json:",omitempty"` // Unix nanoseconds since when it has no link
+	StatusUpdatedAt       int64          // Unix seconds, as in the public API
+	LastSeenAt            int64          `json:",omitempty"` // Unix nanoseconds of the last state change seen on the link
+	RemoteAddr            string         `json:",omitempty"`
+	Identity              *NodeIdentity  `json:",omitempty"`
+	AwaySince             int64          `json:",omitempty"` // Unix nanoseconds since when it has no link
+	Drain                 bool           // it is being emptied
+	DrainStrategy         *DrainStrategy `json:",omitempty"`
 	// Orphans are what the device runs and the region does not know.
 	Orphans     []Orphan `json:",omitempty"`
 	CreateIndex uint64
@@ -158,6 +160,7 @@ type NodeListStub struct {
 	StatusDescription     string
 	LinkState             LinkState
 	SchedulingEligibility string
+	Drain                 bool
 	Address               string
 	Drivers               map[string]DriverInfo
 	NodeResources         *NodeResources `json:",omitempty"`
@@ -172,7 +175,7 @@ func (n *Node) Stub() NodeListStub {
 	return NodeListStub{
 		ID: n.ID, Name: n.Name, Datacenter: n.Datacenter, NodeClass: n.NodeClass, NodePool: n.NodePool,
 		Version: n.Version, Status: n.Status, StatusDescription: n.StatusDescription, LinkState: n.LinkState,
-		SchedulingEligibility: n.SchedulingEligibility, Address: n.RemoteAddr, Drivers: n.Drivers,
+		SchedulingEligibility: n.SchedulingEligibility, Drain: n.Drain, Address: n.RemoteAddr, Drivers: n.Drivers,
 		NodeResources: &n.NodeResources, Orphans: len(n.Orphans), CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 		Identity: n.Identity,
 	}

@@ -18,6 +18,9 @@ func applyNodeEligibility(x *state.Txn, index uint64, c NodeEligibility) (Eligib
 	if old == nil {
 		return EligibilitySet{}, fmt.Errorf("node %s: %w", c.Node, ErrNoSuchNode)
 	}
+	if c.Eligible && old.Drain != nil {
+		return EligibilitySet{}, fmt.Errorf("%w: node %s is being drained; stop that first", ErrInvalid, old.Spec.Name)
+	}
 	if old.Ineligible == !c.Eligible {
 		return EligibilitySet{}, nil
 	}

@@ -214,6 +214,26 @@ var someCommands = map[byte]func(*rapid.T) Command{
 			CheckIndex: rapid.Bool().Draw(t, "check"), Index: rapid.Uint64Range(0, 20).Draw(t, "index"),
 		}
 	},
+	codeNodeDrain: func(t *rapid.T) Command {
+		return NodeDrain{
+			Node: someID.Draw(t, "node"), Drain: rapid.Bool().Draw(t, "drain"), Limit: fleet.Duration(rapid.IntRange(-1, 9).Draw(t, "limit")),
+			IgnoreSystem: rapid.Bool().Draw(t, "ignore"), Eligible: rapid.Bool().Draw(t, "eligible"), At: someTime.Draw(t, "at"),
+		}
+	},
+	codeDrainStep: func(t *rapid.T) Command {
+		c := DrainStep{At: someTime.Draw(t, "at"), Seed: someSeed.Draw(t, "seed")}
+		for range rapid.IntRange(0, 2).Draw(t, "marks") {
+			m := DrainMark{Node: someID.Draw(t, "node"), Force: rapid.Bool().Draw(t, "force")}
+			for range rapid.IntRange(0, 3).Draw(t, "allocs") {
+				m.Allocs = append(m.Allocs, someID.Draw(t, "alloc"))
+			}
+			c.Marks = append(c.Marks, m)
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "done") {
+			c.Done = append(c.Done, DrainDone{Node: someID.Draw(t, "node"), StartedAt: someTime.Draw(t, "started")})
+		}
+		return c
+	},
 	codeBrakeSet: func(t *rapid.T) Command {
 		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
 	},

@@ -47,6 +47,9 @@ const (
 	codeNodePoolPut      = 50
 	codeNodePoolDelete   = 51
 	codeSchedulerSet     = 53
+
+	codeNodeDrain = 55
+	codeDrainStep = 56
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -104,6 +107,8 @@ var families = []family{
 	row(codeNodePoolPut, 1, "node pool put", readNodePoolPut, applyNodePoolPut),
 	row(codeNodePoolDelete, 1, "node pool delete", readNodePoolDelete, applyNodePoolDelete),
 	row(codeSchedulerSet, 1, "scheduler set", readSchedulerSet, applySchedulerSet),
+	row(codeNodeDrain, 1, "node drain", readNodeDrain, applyNodeDrain),
+	row(codeDrainStep, 1, "drain step", readDrainStep, applyDrainStep),
 }
 
 type familyKey struct{ code, version byte }

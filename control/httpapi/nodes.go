@@ -80,6 +80,9 @@ func (a *API) setEligibility(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if n.Drain != nil && in.Eligibility == fleet.NodeEligible {
+		return refuse(http.StatusBadRequest, "node %s is being drained; stop that first: dunlin node drain -disable %s", n.Spec.Name, n.Spec.Name)
+	}
 	index, err := a.propose(r.Context(), &command.NodeEligibility{
 		Node: n.ID, Eligible: in.Eligibility == fleet.NodeEligible, At: a.Now().UnixNano(),
 	})

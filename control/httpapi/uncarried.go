@@ -21,7 +21,6 @@ var uncarried = map[string]string{
 	"/v1/client/fs/{what}/{id}":         "devices answer logs only; read /v1/client/fs/logs/ID",
 	"/v1/client/stats":                  "devices answer logs only",
 	"/v1/client/gc":                     "devices keep what ended by their own limits",
-	"/v1/node/{id}/drain":               "drains are not carried out; set the node ineligible and stop its jobs",
 	"/v1/node/{id}/purge":               "nodes are not forgotten",
 	"/v1/node/{id}/evaluate":            "evaluate the job: /v1/job/ID/evaluate",
 	"/v1/deployment/{rest...}":          "a new version replaces its allocations at once, without a deployment",

@@ -35,6 +35,16 @@ func (a *attempt) admits(group int, n *state.Node) bool {
 	return c.Judge(n.Spec)
 }
 
+// fits reports whether a node has room for one of a group instead of what is there.
+func (a *attempt) fits(group int, n *state.Node, instead *state.Alloc) bool {
+	u, whole, ask, back := a.in.View.Usage(n.Key), n.Spec.Capacity(), a.cur.Asks[group], instead.Ask()
+	if a.in.InFlight != nil {
+		d := a.in.InFlight(n.Key)
+		u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
+	}
+	return u.CPU-back.CPU+ask.CPU <= whole.CPU && u.MemoryMB-back.MemoryMB+ask.MemoryMB <= whole.MemoryMB
+}
+
 // placePinned places where the strategy said, as far as there is room. A node that
 // the rules keep out is not missed: the job is for those that they let in. One
 // without room is, and the evaluation waits for it.
@@ -46,13 +56,11 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 	outcome := state.GroupOutcome{Group: g.Spec.Name}
 	if len(g.Place) > 0 {
 		a.pool.enter(g)
-		full, later := a.fillPinned(g, &change)
-		g.Later = later
-		if change.Destructive > 0 && later > 0 {
+		full := a.fillPinned(g, &change)
+		if change.Destructive > 0 && g.Later > 0 {
 			a.steps.at(a.in.Now.Add(g.Spec.Update.Stagger.Std()))
 		}
-		change.Keep += later
-		outcome.Placed, outcome.Queued = len(g.Place)-len(full)-later, len(full)
+		outcome.Placed, outcome.Queued = len(g.Place)-len(full), len(full)
 		outcome.Metric = a.pinnedMetric(g, full)
 		change.Queued, change.Metric = outcome.Queued, outcome.Metric
 	}
@@ -60,25 +68,18 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 	a.outcomes = append(a.outcomes, outcome)
 }
 
-// fillPinned places and returns the placements that found no room, and how many
-// would have and are left for the next step.
-func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place, later int) {
+// fillPinned places and returns the placements that found no room.
+func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place) {
 	ask := a.cur.Asks[g.Index]
 	cols, chained := command.Placements{Group: uint16(g.Index)}, false
 	var prevs []command.Replaced
 	for _, s := range g.Place {
 		n := a.pool.find(s.Node)
-		if s.Replace && change.Destructive == g.Step {
-			if n != nil {
-				runsOn(n, s.Prev)
-			}
-			later++
-			continue
-		}
-		if n == nil || ask.CPU > n.Free.CPU || ask.MemoryMB > n.Free.MemoryMB {
+		if n == nil || s.NoRoom || ask.CPU > n.Free.CPU || ask.MemoryMB > n.Free.MemoryMB {
 			full = append(full, s)
 			if n != nil && s.Replace {
-				runsOn(n, s.Prev)
+				give(n, s.Prev.Ask(), -1) // it runs on
+				n.InJob++
 			}
 			continue
 		}
@@ -103,13 +104,7 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 	if len(cols.IDs) > 0 {
 		a.plan.Groups = append(a.plan.Groups, cols)
 	}
-	return full, later
-}
-
-// runsOn takes back the room of what was to be replaced.
-func runsOn(n *rank.Node, prev *state.Alloc) {
-	give(n, prev.Ask(), -1)
-	n.InJob++
+	return full
 }
 
 // pinnedMetric says how the nodes fared: those that the rules keep out are counted

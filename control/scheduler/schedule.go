@@ -111,8 +111,8 @@ func (a *attempt) reconcileInput() reconcile.Input {
 			e := v.Eval(id)
 			return e != nil && !e.Ended() && id != a.in.Eval.ID
 		},
-		Stays: a.stays(), Broken: a.broken(),
-		Field: reconcile.Field{Nodes: a.ready, Row: v.Node, Admits: a.admits},
+		Stays: a.stays(), Broken: a.broken(), Moving: a.moving,
+		Field: reconcile.Field{Nodes: a.ready, Row: v.Node, Admits: a.admits, Fits: a.fits},
 	}
 }
 
@@ -166,6 +166,15 @@ func (a *attempt) broken() func(int, state.NodeKey) (string, bool) {
 	}
 }
 
+// moving asks the drain of an allocation's node.
+func (a *attempt) moving(row *state.Alloc) (why string, anyway bool) {
+	n := a.in.View.Node(row.Node)
+	if n == nil || !n.Drain.Marked(row.ID) {
+		return "", false
+	}
+	return fmt.Sprintf("moved: node %s is drained", n.Spec.Name), n.Drain.Forced
+}
+
 // score is how full a node is that has one of the group already: what placing it
 // there would have been worth.
 func (a *attempt) score(group int, k state.NodeKey) int64 {
@@ -204,12 +213,12 @@ func (a *attempt) run(r reconcile.Result) {
 			a.plan.Updates = append(a.plan.Updates, row.ID)
 		}
 		a.delay(g)
+		a.later(g)
 		if g.Pinned {
 			a.placePinned(g)
 		} else {
 			a.place(g)
 		}
-		a.later(g)
 	}
 	a.explain.Stops = len(r.Stops)
 	a.finish()

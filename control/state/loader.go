@@ -115,7 +115,7 @@ func (l *loader) extras(body []byte) error {
 	if n == nil {
 		return fmt.Errorf("extras name node %d, which the checkpoint lacks", x.Key)
 	}
-	n.AwaySince, n.Orphans = x.AwaySince, x.Orphans
+	n.AwaySince, n.Orphans, n.Drain = x.AwaySince, x.Orphans, x.Drain
 	return nil
 }
 

@@ -162,10 +162,11 @@ type nodeExtras struct {
 	Key       NodeKey
 	AwaySince int64    `json:",omitempty"`
 	Orphans   []Orphan `json:",omitempty"`
+	Drain     *Drain   `json:",omitempty"`
 }
 
 func (r *Region) extras() regionExtras { return regionExtras{r.Raised, r.Marks, r.Dropped, r.Brake} }
 
 func (n *Node) extras() (nodeExtras, bool) {
-	return nodeExtras{n.Key, n.AwaySince, n.Orphans}, n.AwaySince != 0 || len(n.Orphans) > 0
+	return nodeExtras{n.Key, n.AwaySince, n.Orphans, n.Drain}, n.AwaySince != 0 || len(n.Orphans) > 0 || n.Drain != nil
 }

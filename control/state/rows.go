@@ -44,6 +44,7 @@ type Node struct {
 	Identity     *fleet.NodeIdentity // nil: from before identities were kept; see identity.go
 	AwaySince    int64               // Unix nanoseconds since when it has no link; 0 while it has one
 	Orphans      []Orphan            // what it has and the region does not know
+	Drain        *Drain              // nil: it is not being emptied
 }
 
 // Ready reports whether new work may be placed on the node.
@@ -60,6 +61,7 @@ func (n *Node) View() *fleet.Node {
 		RemoteAddr: n.Addr, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 	}
 	v.Identity = n.Identity
+	v.DrainStrategy, v.Drain = n.Drain.View(), n.Drain != nil
 	for i := range n.Orphans {
 		v.Orphans = append(v.Orphans, n.Orphans[i].View())
 	}

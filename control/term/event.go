@@ -148,7 +148,7 @@ type GiveEval struct {
 // Propose asks for a command to be logged; Proposed reports how that went.
 type Propose struct {
 	ID      uint64
-	Command any // *command.Plan, *command.EvalsPut, *command.NodeLinks or *command.BrakeSet
+	Command any // *command.Plan, *command.EvalsPut, *command.NodeLinks, *command.BrakeSet or *command.DrainStep
 }
 
 // AnswerPlan answers PlanSubmitted.

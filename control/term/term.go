@@ -7,6 +7,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/broker"
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/drain"
 	"github.com/dunlin-edge/dunlin/control/liveness"
 	"github.com/dunlin-edge/dunlin/control/plan"
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -43,6 +44,7 @@ type flight struct {
 	links []command.LinkChange
 	brake bool
 	evals bool
+	drain bool
 }
 
 // Term is the state of one term of leadership.
@@ -58,16 +60,20 @@ type Term struct {
 	queue   plan.Queue
 	overlay plan.Overlay
 
-	workers  []uint64  // requests of idle workers, longest idle first
-	flights  []*flight // in the order of their proposal
-	plans    int       // of flights
-	links    bool      // a proposal of links is under way
-	evals    bool      // a proposal of evaluations is under way
-	nextID   uint64
-	room     room
-	lookedAt time.Time // when the nodes were last looked through
-	looked   uint64    // the view's index then
-	actions  []Action
+	workers    []uint64  // requests of idle workers, longest idle first
+	flights    []*flight // in the order of their proposal
+	plans      int       // of flights
+	links      bool      // a proposal of links is under way
+	evals      bool      // a proposal of evaluations is under way
+	drain      bool      // a proposal of a drain's step is under way
+	nextID     uint64
+	room       room
+	lookedAt   time.Time // when the nodes were last looked through
+	looked     uint64    // the view's index then
+	draining   []*state.Node
+	drainDue   int64 // Unix nanoseconds of the next deadline of a drain; 0: none
+	drainAgain bool  // a step has landed: look whether another is due
+	actions    []Action
 }
 
 // New starts a term on a view. The seed is fresh for each term.
@@ -95,7 +101,8 @@ func (t *Term) Step(ev Event, view *state.View, now time.Time) []Action {
 	ev.take(t)
 	t.land()
 	t.broker.Tick(now.UnixNano())
-	if t.looked != t.view.Index() && now.Sub(t.lookedAt) >= NodesLookPeriod {
+	due := t.drainAgain || t.drainDue != 0 && t.drainDue <= now.UnixNano()
+	if (due || t.looked != t.view.Index()) && now.Sub(t.lookedAt) >= NodesLookPeriod {
 		t.look()
 	}
 	t.verify()
@@ -147,9 +154,13 @@ func row(n *state.Node) liveness.Row {
 func (t *Term) look() {
 	var fresh []came
 	known, now := t.room.upto, t.now.UnixNano()
+	t.draining = t.draining[:0]
 	for n := range t.view.Nodes() {
 		if n.CapacityAt > known {
 			fresh = append(fresh, came{n.CapacityAt, n.Key})
+		}
+		if n.Drain != nil {
+			t.draining = append(t.draining, n)
 		}
 		if n.ModifyIndex > t.looked || t.lookedAt.IsZero() {
 			t.live.Put(row(n), now)
@@ -160,6 +171,26 @@ func (t *Term) look() {
 		t.room.take(fresh)
 		t.broker.RoomCame()
 	}
+	t.drainNodes()
+}
+
+// drainNodes takes the next step of the drains. It is looked for with the nodes: a
+// drain waits for what devices tell, and that is a change of the view.
+func (t *Term) drainNodes() {
+	t.drainAgain, t.drainDue = false, 0
+	if t.drain || len(t.draining) == 0 {
+		return
+	}
+	now := t.now.UnixNano()
+	d := drain.Decide(t.view, t.draining, now)
+	t.drainDue = d.Wake
+	if d.Empty() {
+		return
+	}
+	t.drain = true
+	d.Step.At = now
+	t.rng.Read(d.Step.Seed[:]) // never fails
+	t.launch(&flight{drain: true}, &d.Step)
 }
 
 // deliver gives evaluations to idle workers.
@@ -249,6 +280,8 @@ func (t *Term) land() {
 			t.links = false
 		case f.evals:
 			t.evals = false
+		case f.drain:
+			t.drain, t.drainAgain = false, true
 		default:
 			t.plans--
 			t.landPlan(f)
@@ -300,8 +333,11 @@ func (t *Term) wakeAt() {
 	if ns, ok := t.live.Next(); ok && !t.links {
 		earlier(time.Unix(0, ns))
 	}
-	if t.looked != t.view.Index() {
+	if t.drainAgain || t.looked != t.view.Index() {
 		earlier(t.lookedAt.Add(NodesLookPeriod))
+	}
+	if t.drainDue != 0 {
+		earlier(time.Unix(0, t.drainDue))
 	}
 	if !at.IsZero() {
 		t.do(WakeAt{at})

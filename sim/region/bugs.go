@@ -28,6 +28,8 @@ const (
 	BugStopOnLost       Bug = "stop what a job for every node has on a lost node"
 	BugStepForgotten    Bug = "never take the next step of an update"
 	BugStepTooLarge     Bug = "replace more at a time than an update says"
+	BugDrainAtOnce      Bug = "mark all of a draining node at once"
+	BugDrainForgotten   Bug = "never mark anything on a draining node"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -36,7 +38,7 @@ var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
-	BugStepForgotten, BugStepTooLarge,
+	BugStepForgotten, BugStepTooLarge, BugDrainAtOnce, BugDrainForgotten,
 }
 
 // planted is the part that the device's own hook carries.

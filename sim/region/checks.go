@@ -76,6 +76,10 @@ func (c *checks) committed(before, after *state.View, index uint64, cmd command.
 		c.s.server.heard[p.ID] = c.s.now
 	case *command.NodeLinks:
 		c.braked(before, p)
+	case *command.DrainStep:
+		c.drained(after, p, index)
+	case command.DrainStep:
+		c.drained(after, &p, index)
 	case command.Plan:
 		c.planned(before, after, &p, index)
 	case *command.Plan:
@@ -167,7 +171,7 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 		return true // of a pair one goes; see reunited
 	}
 	n := v.Node(row.Node)
-	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n) || namesake(v, row)
+	return n == nil || n.Link == fleet.LinkLost || n.ModifyIndex > p.Snapshot || onBattery(row, n) || n.Drain.Marked(row.ID) || namesake(v, row)
 }
 
 // namesake says that an older allocation has the row's name, has done its work, or in a group without replacements has not ended yet:

@@ -30,6 +30,8 @@
 // because its device is away, and at rest one wherever the rules and the room let it.
 // Of an update in steps: never more under way than max_parallel, and none left
 // over at rest unless replacements fail or find no room.
+// Of a drain: no group has fewer that run than it can spare, before the deadline;
+// and at rest none is left without a reason.
 // At each action of a device: no start of what runs, ended, or is not on disk; no
 // stop that nobody wanted. At each rebuild and at the end: equal logs give equal
 // states; nothing acknowledged is missing. At rest: every evaluation ended or

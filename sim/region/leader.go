@@ -2,6 +2,7 @@ package region
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,7 +153,27 @@ func (l *leadership) tamper(cmd command.Command) command.Command {
 			return whole
 		}
 	}
+	if c, ok := cmd.(*command.DrainStep); ok {
+		return l.drains(c)
+	}
 	return cmd
+}
+
+// drains spoils the steps of drains.
+func (l *leadership) drains(c *command.DrainStep) command.Command {
+	v, bad := l.v.store.View(), *c
+	switch l.s.opts.Bug {
+	case BugDrainForgotten:
+		bad.Marks = nil
+	case BugDrainAtOnce:
+		bad.Marks = slices.Clone(c.Marks)
+		for i := range bad.Marks {
+			for a := range v.AllocsByNode(v.NodeByID(bad.Marks[i].Node).Key) {
+				bad.Marks[i].Allocs = append(bad.Marks[i].Allocs, a.ID)
+			}
+		}
+	}
+	return &bad
 }
 
 // forgetOpen is a planted bug: a new leader takes what is open for done.

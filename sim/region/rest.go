@@ -34,6 +34,7 @@ func (c *checks) atRest() {
 	for _, m := range c.s.devices {
 		c.machineAtRest(v, m)
 	}
+	c.drains(v)
 	for j := range v.PerNodeJobs() {
 		c.everywhere(v, j)
 	}

@@ -56,6 +56,10 @@ func (u *users) once() {
 	case pick < 81 && u.orphan(at):
 	case pick < 84:
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
+		if u.s.chance(400) {
+			u.drain(m, at)
+			break
+		}
 		u.send(fmt.Sprintf("sets eligibility of device %d", m.n), command.NodeEligibility{Node: m.id, Eligible: u.s.chance(600), At: at})
 	case pick < 90: // what the device's session would commit
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
@@ -69,6 +73,18 @@ func (u *users) once() {
 			Namespace: fleet.DefaultNamespace, ID: j.ID, Purge: purge, EvalID: u.s.uuid(), At: at,
 		})
 	}
+}
+
+// drain empties a device, or stops that.
+func (u *users) drain(m *machine, at int64) {
+	c := command.NodeDrain{Node: m.id, Drain: u.s.chance(650), IgnoreSystem: u.s.chance(300), Eligible: u.s.chance(800), At: at}
+	switch u.s.rng.IntN(3) {
+	case 0:
+		c.Limit = fleet.Duration(u.s.between(time.Second, 40*time.Second))
+	case 1:
+		c.Limit = fleet.DeadlineForce
+	}
+	u.send(fmt.Sprintf("drains device %d: %t, at most %s", m.n, c.Drain, c.Limit), c)
 }
 
 // orphan has an operator decide about an orphan, if there is one.
@@ -135,6 +151,9 @@ func (u *users) newJob(i int) *fleet.Job {
 		Attempts: fleet.Ptr(1 + s.rng.IntN(3)), Interval: fleet.Ptr(fleet.Duration(10 * time.Minute)),
 		Delay: fleet.Ptr(fleet.Duration(5 * time.Second)), DelayFunction: fleet.Ptr(fleet.DelayExponential),
 		MaxDelay: fleet.Ptr(fleet.Duration(30 * time.Second)), Unlimited: fleet.Ptr(s.chance(500)),
+	}
+	if j.Type == fleet.JobTypeService && s.chance(500) {
+		g.Migrate = &fleet.MigrateStrategy{MaxParallel: fleet.Ptr(1 + s.rng.IntN(3))}
 	}
 	if fleet.PerNode(j.Type) {
 		g.Count, g.ReschedulePolicy = fleet.Ptr(1), nil

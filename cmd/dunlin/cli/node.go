@@ -14,7 +14,7 @@ import (
 
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
-	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility(), e.poolCmd(),
+	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility(), e.poolCmd(), e.nodeDrain(),
 		e.nodeStanding("approve"), e.nodeStanding("quarantine"), e.nodeStanding("revoke"))
 	return c
 }
@@ -98,7 +98,7 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	cancel()
 	room := n.Capacity()
 	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
-		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Standing", standing(n.Identity),
+		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Drain", draining(n), "Standing", standing(n.Identity),
 		"Certificate", until(n.Identity), "Agent", n.Version,
 		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)}, writtenPairs(written)...)
 	if err := pairs(e.Out, lines...); err != nil {

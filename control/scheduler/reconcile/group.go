@@ -112,6 +112,10 @@ func (s *sorter) addLive(a *state.Alloc) {
 
 // addWanted holds the slot of an allocation that lives.
 func (s *sorter) addWanted(a *state.Alloc) {
+	if why, anyway := s.moving(a); why != "" {
+		s.move(a, why, anyway)
+		return
+	}
 	switch s.kind(a) {
 	case fleet.ChangeNone:
 		if why, broken := s.broken(a); broken {
@@ -128,6 +132,24 @@ func (s *sorter) addWanted(a *state.Alloc) {
 	default:
 		s.replace(a, "")
 	}
+}
+
+func (s *sorter) moving(a *state.Alloc) (why string, anyway bool) {
+	if s.in.Moving == nil {
+		return "", false
+	}
+	return s.in.Moving(a)
+}
+
+// move takes an allocation from its node: when its successor has a place, or, if it
+// has to go anyway, at once.
+func (s *sorter) move(a *state.Alloc, why string, anyway bool) {
+	if !anyway || !s.group.Spec.Replaced() {
+		s.replace(a, why)
+		return
+	}
+	s.lose(a, why)
+	s.vacate(vacancy{prev: a})
 }
 
 // replace gives an allocation's slot to a successor: at once, or, in a group

@@ -41,6 +41,9 @@ type Input struct {
 	// Broken reports, for a group of the current version, why an allocation may
 	// not stay on the node although its job did not change; nil: none may not.
 	Broken func(group int, node state.NodeKey) (reason string, broken bool)
+	// Moving is why an allocation has to leave its node now, empty: it need not; and
+	// whether it goes even if it has no other place. nil: none has to.
+	Moving func(*state.Alloc) (why string, anyway bool)
 	// Field is the nodes, for jobs that run on every one.
 	Field Field
 }
@@ -73,9 +76,6 @@ type Group struct {
 	// Pinned: each placement names its node, and one that finds no room there waits
 	// for that node alone.
 	Pinned bool
-	// Step is how many of Place may replace what runs, when Pinned: which of them
-	// find room is not known here, and a step must not be spent on nodes without.
-	Step int
 }
 
 // Place is a slot to fill.
@@ -88,6 +88,7 @@ type Place struct {
 	Avoid      *state.NodeKey // on which Prev failed
 	Reason     string         // why Prev is moved; empty: by a new version
 	Node       state.NodeKey  // in a pinned group: where to
+	NoRoom     bool           // in a pinned group: not now, and it is missed
 }
 
 // Delayed is an allocation that failed, or is away, and will be placed again later.

@@ -24,6 +24,9 @@ type Field struct {
 	// Admits reports whether the rules of the group of that position let it be
 	// placed on the node; asked once per group and node.
 	Admits func(group int, n *state.Node) bool
+	// Fits reports whether there is room on a node for one of the group instead of
+	// an allocation there.
+	Fits func(group int, n *state.Node, instead *state.Alloc) bool
 }
 
 // PerNode compares a job of that kind.
@@ -131,6 +134,10 @@ func (p *perNode) addLive(s *slot, a *state.Alloc) {
 		return
 	}
 	s.taken = true
+	if why, _ := p.moving(a); why != "" {
+		p.lose(a, why)
+		return
+	}
 	switch kind := p.kind(a); {
 	case lost && a.Observed != state.ObservedUnknown && p.group.Spec.Replaced():
 		p.out.Unknown = append(p.out.Unknown, Stop{Alloc: a, Lost: true, Reason: lostReason(name) + "; it is kept when the device is back"})
@@ -167,20 +174,21 @@ func (p *perNode) advance() {
 	g := &p.group
 	slices.SortFunc(p.old, byNode)
 	limit, next := p.step(p.all)
-	g.Step = limit
-	for i, s := range p.old {
+	for _, s := range p.old {
 		switch {
-		case g.Spec.Replaced() && limit > 0:
+		case !p.in.Field.Fits(g.Index, p.in.Field.Row(s.Node), s.Prev):
+			s.NoRoom = true // a full node holds up nobody else's step
 			g.Place = append(g.Place, s)
-			if i >= limit {
-				g.Later++
-			}
-		case i >= limit:
+		case limit == 0:
 			g.Keep = append(g.Keep, s.Prev)
 			g.Later++
-		default:
+		case !g.Spec.Replaced():
 			p.release(s.Prev, "")
 			g.Ending++
+			limit--
+		default:
+			g.Place = append(g.Place, s)
+			limit--
 		}
 	}
 	if g.Later > 0 {
