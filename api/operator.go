@@ -83,3 +83,15 @@ func (c *Client) AdoptAllocation(ctx context.Context, id fleet.AllocID) (*AllocA
 	var out AllocAdoptResponse
 	return &out, c.write(ctx, http.MethodPut, "/allocation/"+segment(id)+"/adopt", nil, struct{}{}, &out)
 }
+
+// SystemGCResponse says how much was forgotten.
+type SystemGCResponse struct {
+	Jobs, Evals, Allocs, Nodes int
+	WriteMeta
+}
+
+// SystemGC forgets all that has ended, however short ago.
+func (c *Client) SystemGC(ctx context.Context) (*SystemGCResponse, error) {
+	var out SystemGCResponse
+	return &out, c.write(ctx, http.MethodPut, "/system/gc", nil, nil, &out)
+}

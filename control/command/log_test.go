@@ -234,6 +234,16 @@ var someCommands = map[byte]func(*rapid.T) Command{
 		}
 		return c
 	},
+	codeReap: func(t *rapid.T) Command {
+		c := Reap{At: someTime.Draw(t, "at")}
+		for _, ids := range []*[]fleet.UUID{&c.Allocs, &c.Evals, &c.Nodes} {
+			*ids = append(*ids, rapid.SliceOfN(someID, 0, 3).Draw(t, "rows")...)
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "jobs") {
+			c.Jobs = append(c.Jobs, ReapedJob{state.JobKey(rapid.IntRange(0, 4).Draw(t, "job")), rapid.Uint64Range(0, 40).Draw(t, "index")})
+		}
+		return c
+	},
 	codeBrakeSet: func(t *rapid.T) Command {
 		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
 	},

@@ -50,6 +50,7 @@ const (
 
 	codeNodeDrain = 55
 	codeDrainStep = 56
+	codeReap      = 59
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -109,6 +110,7 @@ var families = []family{
 	row(codeSchedulerSet, 1, "scheduler set", readSchedulerSet, applySchedulerSet),
 	row(codeNodeDrain, 1, "node drain", readNodeDrain, applyNodeDrain),
 	row(codeDrainStep, 1, "drain step", readDrainStep, applyDrainStep),
+	row(codeReap, 1, "reap", readReap, applyReap),
 }
 
 type familyKey struct{ code, version byte }

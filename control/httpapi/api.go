@@ -115,6 +115,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/allocation/{id}/stop":             put(a.stopAllocation),
 		"/v1/allocation/{id}/adopt":            put(a.adoptAllocation),
 		"/v1/node/pools":                       {http.MethodGet: a.listPools, http.MethodPut: a.putPool},
+		"/v1/system/gc":                        put(a.collect),
 		"/v1/operator/scheduler/configuration": {http.MethodGet: a.getScheduler, http.MethodPut: a.setScheduler},
 		"/v1/operator/epoch":                   {http.MethodGet: a.getEpoch, http.MethodPut: a.raiseEpoch},
 		"/v1/operator/loss-brake":              {http.MethodGet: a.getLossBrake, http.MethodDelete: a.releaseLossBrake},

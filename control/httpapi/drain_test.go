@@ -37,3 +37,20 @@ func TestDrainIsSetShownAndStopped(t *testing.T) {
 		t.Fatalf("a node that is not there: %v", err)
 	}
 }
+
+func TestWhatHasEndedIsForgottenByRequest(t *testing.T) {
+	g := newRegion(t)
+	c, ctx := g.client(api.Config{}), t.Context()
+	g.node(9, "pi-9", fleet.LinkOnline)
+	g.node(10, "pi-10", fleet.LinkLost)
+	r, err := c.SystemGC(ctx)
+	if err != nil || r.Nodes != 1 || r.Jobs != 0 {
+		t.Fatalf("%v %+v", err, r)
+	}
+	if _, _, err := c.Node(ctx, "pi-10", nil); !api.IsNotFound(err) {
+		t.Fatalf("a lost device is still there: %v", err)
+	}
+	if _, _, err := c.Node(ctx, "pi-9", nil); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -6,7 +6,6 @@ import "net/http"
 // out, with what to do instead. They are refused rather than unknown: a client
 // that uses one should learn why it does not work here.
 var uncarried = map[string]string{
-	"/v1/system/gc":                     "ended work is not collected by request",
 	"/v1/system/reconcile/summaries":    "summaries are counted when read and need no repair",
 	"/v1/jobs/statuses":                 "read /v1/jobs",
 	"/v1/job/{id}/dispatch":             "parameterized jobs are not carried out",

@@ -142,6 +142,15 @@ func (t *Tracker) Put(r Row, now int64) {
 	t.touch(n, now)
 }
 
+// Forget drops a node whose row is gone. Until it registers again nothing is due
+// for it.
+func (t *Tracker) Forget(id fleet.UUID) {
+	if n := t.nodes[id]; n != nil {
+		n.stored = "" // it may stand in a queue
+		delete(t.nodes, id)
+	}
+}
+
 // LinkUp notes that a device linked.
 func (t *Tracker) LinkUp(id fleet.UUID, now int64) { t.alive(id, now) }
 

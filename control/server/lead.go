@@ -26,7 +26,7 @@ func (s *Server) leaderConfig() leader.Config {
 	}
 	live.MaxLost = s.MaxLost
 	pace := func() float64 { return link.Pace(s.handshakeRate()) }
-	return leader.Config{Store: s.store, Log: indexLog{s.log}, Rate: pace, Logger: s.Logger, Term: term.Config{Liveness: live}}
+	return leader.Config{Store: s.store, Log: indexLog{s.log}, Rate: pace, Logger: s.Logger, Term: term.Config{Liveness: live, Reap: s.Reap}}
 }
 
 // work runs this server's schedulers.

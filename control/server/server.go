@@ -19,6 +19,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/httpapi"
 	"github.com/dunlin-edge/dunlin/control/leader"
 	"github.com/dunlin-edge/dunlin/control/modules"
+	"github.com/dunlin-edge/dunlin/control/reap"
 	"github.com/dunlin-edge/dunlin/control/session"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -54,6 +55,7 @@ type Config struct {
 	BeatEvery  time.Duration   // 0: DefaultBeatEvery
 	LostAfter  time.Duration   // 0: liveness's default
 	MaxLost    int             // percent of a datacenter or the region; 0: liveness's default
+	Reap       reap.Config     // zero fields: reap's defaults
 	Now        func() time.Time
 	Logger     *slog.Logger
 }

@@ -148,7 +148,7 @@ type GiveEval struct {
 // Propose asks for a command to be logged; Proposed reports how that went.
 type Propose struct {
 	ID      uint64
-	Command any // *command.Plan, *command.EvalsPut, *command.NodeLinks, *command.BrakeSet or *command.DrainStep
+	Command any // *command.Plan, *command.EvalsPut, *command.NodeLinks, *command.BrakeSet *command.DrainStep or *command.Reap
 }
 
 // AnswerPlan answers PlanSubmitted.

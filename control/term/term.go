@@ -10,6 +10,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/drain"
 	"github.com/dunlin-edge/dunlin/control/liveness"
 	"github.com/dunlin-edge/dunlin/control/plan"
+	"github.com/dunlin-edge/dunlin/control/reap"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
@@ -27,6 +28,7 @@ const (
 type Config struct {
 	Broker   broker.Config
 	Liveness liveness.Config
+	Reap     reap.Config
 }
 
 // flight is a proposal under way.
@@ -45,6 +47,7 @@ type flight struct {
 	brake bool
 	evals bool
 	drain bool
+	reap  []fleet.UUID // nodes to be forgotten; not nil: of a reap
 }
 
 // Term is the state of one term of leadership.
@@ -72,7 +75,8 @@ type Term struct {
 	looked     uint64    // the view's index then
 	draining   []*state.Node
 	drainDue   int64 // Unix nanoseconds of the next deadline of a drain; 0: none
-	drainAgain bool  // a step has landed: look whether another is due
+	reaps      reaps
+	drainAgain bool // a step has landed: look whether another is due
 	actions    []Action
 }
 
@@ -85,6 +89,8 @@ func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 	cfg.Broker.Room = func(e *state.Eval, after uint64) (uint64, uint64) { return t.room.newest(t.view, e, after) }
 	t.broker = broker.New(cfg.Broker)
 	t.brake = view.Region().Brake
+	t.reaps.cfg = cfg.Reap.Filled()
+	t.reaps.at = now.Add(t.reaps.cfg.Every)
 	t.sync()
 	t.look()
 	return t
@@ -108,6 +114,7 @@ func (t *Term) Step(ev Event, view *state.View, now time.Time) []Action {
 	t.verify()
 	t.deliver()
 	t.propose()
+	t.reap()
 	t.wakeAt()
 	return t.actions
 }
@@ -282,6 +289,8 @@ func (t *Term) land() {
 			t.evals = false
 		case f.drain:
 			t.drain, t.drainAgain = false, true
+		case f.reap != nil:
+			t.landReap(f)
 		default:
 			t.plans--
 			t.landPlan(f)
@@ -335,6 +344,9 @@ func (t *Term) wakeAt() {
 	}
 	if t.drainAgain || t.looked != t.view.Index() {
 		earlier(t.lookedAt.Add(NodesLookPeriod))
+	}
+	if !t.reaps.away {
+		earlier(t.reaps.at)
 	}
 	if t.drainDue != 0 {
 		earlier(time.Unix(0, t.drainDue))

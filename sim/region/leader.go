@@ -9,6 +9,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/broker"
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/control/liveness"
+	"github.com/dunlin-edge/dunlin/control/reap"
 	"github.com/dunlin-edge/dunlin/control/scheduler"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/control/term"
@@ -46,6 +47,9 @@ func newLeadership(v *server) *leadership {
 			NackTimeout: nackTimeout, RetryDelay: 500 * time.Millisecond, FollowupDelay: 10 * time.Second, FirstToken: broker.Token(v.term << 32),
 		},
 		Liveness: liveness.Config{BeatEvery: beatEvery, LostMin: lostMin, LostMax: lostMax},
+		Reap: reap.Config{
+			EvalAge: 15 * time.Second, BatchEvalAge: 20 * time.Second, JobAge: 30 * time.Second, NodeAge: 40 * time.Second, Every: 10 * time.Second,
+		},
 	}
 	if l.s.opts.Bug == BugNeverLost {
 		cfg.Liveness.LostMin, cfg.Liveness.LostMax = never, never

@@ -14,7 +14,7 @@ func commands(root *cobra.Command, e *env) {
 		cmd []*cobra.Command
 	}{
 		{"jobs", []*cobra.Command{e.run(), e.plan(), e.explainCmd(), e.stop(), e.status(), e.logs(), e.jobCmd(), e.allocCmd(), e.evalCmd()}},
-		{"fleet", []*cobra.Command{e.nodeCmd(), e.join(), e.serverCmd(), e.moduleCmd(), e.operatorCmd(), e.agentCmd(), e.tlsCmd(), e.simCmd()}},
+		{"fleet", []*cobra.Command{e.nodeCmd(), e.join(), e.serverCmd(), e.moduleCmd(), e.operatorCmd(), e.systemCmd(), e.agentCmd(), e.tlsCmd(), e.simCmd()}},
 		{"files", []*cobra.Command{e.initCmd(), e.validate(), e.fmtCmd()}},
 	} {
 		for _, c := range group.cmd {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
+	"github.com/dunlin-edge/dunlin/control/reap"
 	"github.com/dunlin-edge/dunlin/control/server"
 	"github.com/dunlin-edge/dunlin/wire/trust"
 )
@@ -50,6 +51,10 @@ func startServer(ctx context.Context, e *env, cfg *config.Config, o agentOptions
 		TLS: fallback, AdvertTLS: advertisedTLS(cfg, socket, fallback),
 		Open: !cfg.ACL, Schedulers: cfg.Server.Schedulers, BeatEvery: cfg.Server.BeatEvery,
 		LostAfter: cfg.Server.LostAfter, MaxLost: cfg.Server.MaxLost, Logger: log,
+		Reap: reap.Config{
+			Every: cfg.Server.GC.Interval, EvalAge: cfg.Server.GC.Eval, BatchEvalAge: cfg.Server.GC.BatchEval,
+			JobAge: cfg.Server.GC.Job, NodeAge: cfg.Server.GC.Node,
+		},
 	}
 	if cfg.TLS != nil {
 		if c.Material, err = loadTLS(cfg.TLS); err != nil {

@@ -83,7 +83,11 @@ type Server struct {
 	BeatEvery  time.Duration // told to devices
 	LostAfter  time.Duration
 	MaxLost    int // percent that may be lost at once before replacements are held; 100: any number; 0: 20
+	GC         GC
 }
+
+// GC is how long what has ended is remembered; 0: the default.
+type GC struct{ Interval, Eval, BatchEval, Job, Node time.Duration }
 
 // Client is the edge side.
 type Client struct {
@@ -131,6 +135,11 @@ type file struct {
 		BeatEvery  string `hcl:"beat_interval,optional"`
 		LostAfter  string `hcl:"lost_after,optional"`
 		MaxLost    int    `hcl:"max_lost,optional"`
+		GCEvery    string `hcl:"job_gc_interval,optional"`
+		GCEval     string `hcl:"eval_gc_threshold,optional"`
+		GCBatch    string `hcl:"batch_eval_gc_threshold,optional"`
+		GCJob      string `hcl:"job_gc_threshold,optional"`
+		GCNode     string `hcl:"node_gc_threshold,optional"`
 	} `hcl:"server,block"`
 	Client *struct {
 		Enabled   bool              `hcl:"enabled,optional"`
@@ -271,7 +280,12 @@ func (f *file) server(name string, c *Config) error {
 	for _, d := range []struct {
 		key, value string
 		to         *time.Duration
-	}{{"beat_interval", f.Server.BeatEvery, &c.Server.BeatEvery}, {"lost_after", f.Server.LostAfter, &c.Server.LostAfter}} {
+	}{
+		{"beat_interval", f.Server.BeatEvery, &c.Server.BeatEvery}, {"lost_after", f.Server.LostAfter, &c.Server.LostAfter},
+		{"job_gc_interval", f.Server.GCEvery, &c.Server.GC.Interval}, {"eval_gc_threshold", f.Server.GCEval, &c.Server.GC.Eval},
+		{"batch_eval_gc_threshold", f.Server.GCBatch, &c.Server.GC.BatchEval}, {"job_gc_threshold", f.Server.GCJob, &c.Server.GC.Job},
+		{"node_gc_threshold", f.Server.GCNode, &c.Server.GC.Node},
+	} {
 		if d.value == "" {
 			continue
 		}

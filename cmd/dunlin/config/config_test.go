@@ -18,6 +18,7 @@ server {
   num_schedulers = 2
   beat_interval  = "2s"
   lost_after     = "5s"
+  job_gc_threshold = "2h"
 }
 client {
   enabled = true
@@ -39,6 +40,9 @@ plugin "raw_exec" {
 	}
 	if c.HTTP.Addr != "0.0.0.0:5000" || c.QUIC != "0.0.0.0:4647" || !c.ACL {
 		t.Errorf("addresses: %+v", c)
+	}
+	if c.Server.GC.Job != 2*time.Hour || c.Server.GC.Eval != 0 {
+		t.Errorf("gc %+v", c.Server.GC)
 	}
 	if c.Server.BeatEvery != 2*time.Second || c.Server.LostAfter != 5*time.Second || c.Server.Schedulers != 2 {
 		t.Errorf("server: %+v", c.Server)
