@@ -35,7 +35,7 @@ func (a *API) sendFrames(ctx context.Context, w http.ResponseWriter, q *logQuery
 	_ = out.Close() // ends a blocked read
 	wg.Wait()
 	if broken != nil {
-		a.Logger.Debug("log stream broke off", "alloc", q.alloc.ID, "error", broken)
+		a.brokeOff(q, broken)
 		panic(http.ErrAbortHandler)
 	}
 }

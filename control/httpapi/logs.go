@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +50,7 @@ func (a *API) logs(w http.ResponseWriter, r *http.Request) error {
 	defer out.Close()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if q.plain {
-		return a.sendPlain(w, out)
+		return a.sendPlain(w, q, out)
 	}
 	a.sendFrames(ctx, w, q, out)
 	return nil
@@ -163,7 +165,7 @@ func lastOutput(row *state.Alloc, task string) string {
 
 // sendPlain passes the bytes on as they are. What breaks the stream off goes
 // into a trailer, because the status is long sent.
-func (a *API) sendPlain(w http.ResponseWriter, out io.Reader) error {
+func (a *API) sendPlain(w http.ResponseWriter, q *logQuery, out io.Reader) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Trailer", api.LogErrorTrailer)
@@ -173,8 +175,11 @@ func (a *API) sendPlain(w http.ResponseWriter, out io.Reader) error {
 	buf := make([]byte, LogChunkBytesMax)
 	for {
 		n, err := out.Read(buf)
-		if n > 0 && send(w, rc, buf[:n]) != nil {
-			return nil // the client left
+		if n > 0 {
+			if err := send(w, rc, buf[:n]); err != nil {
+				a.brokeOff(q, err)
+				return nil
+			}
 		}
 		if err == io.EOF {
 			return nil
@@ -184,6 +189,16 @@ func (a *API) sendPlain(w http.ResponseWriter, out io.Reader) error {
 			return nil
 		}
 	}
+}
+
+// brokeOff notes why a stream of logs ended early. A client that leaves is nothing; one that stays and does not read is let go after
+// LogWriteTimeout, and may want to know.
+func (a *API) brokeOff(q *logQuery, err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		a.Logger.Info("a client that read nothing of a log for a while is let go", "alloc", q.alloc.ID, "task", q.ask.Task, "limit", LogWriteTimeout)
+		return
+	}
+	a.Logger.Debug("log stream broke off", "alloc", q.alloc.ID, "error", err)
 }
 
 func send(w io.Writer, rc *http.ResponseController, b []byte) error {

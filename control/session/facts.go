@@ -32,7 +32,7 @@ func (k *session) facts(ctx context.Context, st link.Stream, node fleet.UUID) er
 		if _, err := k.Log.Propose(ctx, &cmd); err != nil {
 			return fmt.Errorf("facts %d: %w", m.Seq, err)
 		}
-		if err := wire.Write(st, &wire.FactsAck{Seq: m.Seq}); err != nil {
+		if err := say(st, &wire.FactsAck{Seq: m.Seq}); err != nil {
 			return err
 		}
 		pause.Reset(FactsEvery)

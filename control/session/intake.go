@@ -39,7 +39,7 @@ func (k *session) status(ctx context.Context, st link.Stream, node fleet.UUID) e
 				return fmt.Errorf("status batch %d: %w", m.Seq, err)
 			}
 		}
-		if err := wire.Write(st, &wire.StatusAck{Seq: m.Seq}); err != nil {
+		if err := say(st, &wire.StatusAck{Seq: m.Seq}); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
@@ -30,6 +32,7 @@ type session struct {
 	places  map[fleet.UUID]fleet.UUID
 	streams chan struct{} // counts streams being handled
 	guard   guard         // what this link tried and may not
+	slow    atomic.Bool   // that it was too slow is in the server's log
 	counted map[fleet.UUID]counting
 	setup   traffic.Count // what the link had carried when it was accepted
 }
@@ -133,7 +136,11 @@ func (k *session) broken(ctx context.Context, st link.Stream, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	k.Logger.Debug("stream ended", "peer", k.link.Peer(), "error", err)
+	say := k.Logger.Debug
+	if errors.Is(err, os.ErrDeadlineExceeded) && k.slow.CompareAndSwap(false, true) {
+		say = k.Logger.Warn // the first of a link only, as with refusals
+	}
+	say("a stream of a device is given up", "peer", k.link.Peer(), "error", err)
 	if _, bad := errors.AsType[*nonsense](err); bad || errors.Is(err, command.ErrInvalid) {
 		k.refused(RefusedNonsense, err)
 	}
@@ -197,7 +204,7 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	welcome.Epoch = k.Store.View().Region().Epoch
 	if err != nil {
 		welcome.Refusal = err.Error()
-		if err := wire.Write(st, &welcome); err != nil {
+		if err := say(st, &welcome); err != nil {
 			return err
 		}
 		return st.CloseWrite() // the device ends the link once it has read why
@@ -214,7 +221,7 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	again := k.nodes[node]
 	k.nodes[node], k.places[node] = true, m.Place
 	k.mu.Unlock()
-	if err := wire.Write(st, &welcome); err != nil {
+	if err := say(st, &welcome); err != nil {
 		return err
 	}
 	k.Liveness.LinkUp(node)
@@ -300,7 +307,7 @@ func (k *session) tellServers(ctx context.Context, node fleet.UUID) {
 		return // the link has ended
 	}
 	defer st.Close()
-	if err := errors.Join(wire.Write(st, &wire.Header{Kind: wire.KindServers, Node: node}), wire.Write(st, &m)); err != nil && ctx.Err() == nil {
+	if err := errors.Join(say(st, &wire.Header{Kind: wire.KindServers, Node: node}), say(st, &m)); err != nil && ctx.Err() == nil {
 		k.Logger.Debug("the list of servers was not told", "node", node, "error", err)
 	}
 }

@@ -21,25 +21,25 @@ func (k *session) module(ctx context.Context, st link.Stream, node fleet.UUID) e
 	if !mayFetch(k.Store.View(), node, req.Digest) {
 		why := fmt.Errorf("module %s is named by no allocation of node %s", req.Digest, node)
 		k.refused(RefusedModule, why)
-		return wire.Write(st, &wire.ModuleAnswer{Error: why.Error()})
+		return say(st, &wire.ModuleAnswer{Error: why.Error()})
 	}
 	answer, form, err := k.Modules.Form(ctx, &req)
 	if err != nil {
-		return wire.Write(st, &wire.ModuleAnswer{Error: err.Error()})
+		return say(st, &wire.ModuleAnswer{Error: err.Error()})
 	}
 	// Waiting for a form costs nothing, so only those that send hold a place.
 	select {
 	case k.modules <- struct{}{}:
-		err = sendForm(st, &answer, form)
+		err = k.sendForm(st, &answer, form)
 		<-k.modules
 	default:
-		err = wire.Write(st, &wire.ModuleAnswer{Error: fmt.Sprintf("the server is sending %d modules; try again later", ModulesPerServer)})
+		err = say(st, &wire.ModuleAnswer{Error: fmt.Sprintf("the server is sending %d modules; try again later", ModulesPerServer)})
 	}
 	return errors.Join(err, form.Close())
 }
 
-func sendForm(st link.Stream, answer *wire.ModuleAnswer, form io.ReadSeeker) error {
-	if err := wire.Write(st, answer); err != nil {
+func (k *session) sendForm(st link.Stream, answer *wire.ModuleAnswer, form io.ReadSeeker) error {
+	if err := say(st, answer); err != nil {
 		return err
 	}
 	var from wire.ModuleFrom
@@ -55,8 +55,31 @@ func sendForm(st link.Stream, answer *wire.ModuleAnswer, form io.ReadSeeker) err
 	if _, err := form.Seek(int64(from.Offset), io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := io.Copy(st, form); err != nil {
+	if err := k.sendPieces(st, form); err != nil {
 		return err
 	}
 	return st.CloseWrite()
+}
+
+// sendPieces sends the rest of a form. A device that is slow has its place only as long as nobody else waits for one.
+func (k *session) sendPieces(st link.Stream, form io.Reader) error {
+	piece, turn := make([]byte, FormPieceBytes), time.Now().Add(ModuleTurn)
+	for {
+		n, err := io.ReadFull(form, piece)
+		if n > 0 {
+			if err := send(st, piece[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return err
+		case len(k.modules) == cap(k.modules) && time.Now().After(turn):
+			st.Reset(link.CodeBusy)
+			k.Logger.Debug("a device that takes a module slowly gives its place to others; it goes on later", "peer", k.link.Peer())
+			return nil
+		}
+	}
 }

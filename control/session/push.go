@@ -18,7 +18,7 @@ func (k *session) push(ctx context.Context, node fleet.UUID, held wire.Generatio
 	err := k.pushAll(ctx, node, held)
 	if err != nil && ctx.Err() == nil {
 		k.Logger.Warn("push to device ended", "node", node, "error", err)
-		_ = k.link.Close(link.CodeInternal, "pushing the desired state failed")
+		_ = k.link.Close(link.CodeInternal, "what this region wants could not be told: "+err.Error())
 	}
 }
 
@@ -28,7 +28,7 @@ func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Genera
 		return err
 	}
 	defer st.Close()
-	if err := wire.Write(st, &wire.Header{Kind: wire.KindDesired, Node: node}); err != nil {
+	if err := say(st, &wire.Header{Kind: wire.KindDesired, Node: node}); err != nil {
 		return err
 	}
 	row := k.Store.View().NodeByID(node)
@@ -64,10 +64,14 @@ func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Genera
 
 // tell sends one message and waits until the device has it on disk.
 func tell(st link.Stream, m *wire.Desired) error {
-	if err := wire.Write(st, m); err != nil {
+	b, err := wire.Encode(m)
+	if err == nil {
+		err = send(st, b)
+	}
+	if err != nil {
 		return err
 	}
-	_ = st.SetReadDeadline(time.Now().Add(AckTimeout))
+	_ = st.SetReadDeadline(time.Now().Add(patience(len(b))))
 	var ack wire.DesiredAck
 	if err := wire.Read(st, &ack); err != nil {
 		return fmt.Errorf("no acknowledgement of %s: %w", m.Gen, err)

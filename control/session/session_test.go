@@ -68,17 +68,44 @@ type region struct {
 	signs *signs
 	trust *linktest.Region
 	addr  string
+	said  *journal
 	stop  func() // ends Serve
+	// open opens an endpoint at an address, "" for a device's.
+	open func(addr string, o quicnet.Options) (*quicnet.Endpoint, error)
+}
+
+// journal is the server's log.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
 }
 
 func newRegion(t *testing.T) *region {
 	t.Helper()
+	return newRegionOver(t, quicnet.Open, "127.0.0.1:0", 16)
+}
+
+// newRegionOver is a region whose endpoints open opens; signs is how many signs of life may wait to be looked at.
+func newRegionOver(t *testing.T, open func(string, quicnet.Options) (*quicnet.Endpoint, error), addr string, most int) *region {
+	t.Helper()
 	r := &region{
-		trust: linktest.NewRegion(t, "global"),
-		signs: &signs{make(chan fleet.UUID, 16), make(chan fleet.UUID, 16), make(chan fleet.UUID, 16)},
+		trust: linktest.NewRegion(t, "global"), open: open, said: &journal{},
+		signs: &signs{make(chan fleet.UUID, most), make(chan fleet.UUID, most), make(chan fleet.UUID, most)},
 	}
 	server := r.trust.Issue(t, trust.KindServer, "s1", time.Now())
-	end, err := quicnet.Open("127.0.0.1:0", quicnet.Options{ServerTLS: r.trust.ServerTLS(t, server, trust.ProtocolEdge)})
+	end, err := open(addr, quicnet.Options{ServerTLS: r.trust.ServerTLS(t, server, trust.ProtocolEdge)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +118,7 @@ func newRegion(t *testing.T) *region {
 	r.propose(t, &command.RegionFound{ID: fleet.UUID{1}, Name: "global", Epoch: 1})
 	r.Sessions = New(Config{
 		Store: st, Log: r.log, Liveness: r.signs, Modules: shelf{moduleA: []byte("0123456789"), moduleB: []byte("secret")}, ServerName: "s1",
-		BeatEvery: time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		BeatEvery: time.Second, Now: time.Now, Logger: slog.New(slog.NewTextHandler(r.said, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
@@ -129,7 +156,7 @@ func (r *region) dial(t *testing.T, kind trust.Kind, certID string, id fleet.UUI
 
 func (r *region) dialWith(t *testing.T, m *trust.Material, id fleet.UUID) *device {
 	t.Helper()
-	end, err := quicnet.Open("", quicnet.Options{Credentials: r.trust.Client(m)})
+	end, err := r.open("", quicnet.Options{Credentials: r.trust.Client(m)})
 	if err != nil {
 		t.Fatal(err)
 	}

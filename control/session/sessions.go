@@ -177,10 +177,10 @@ func (s *Sessions) Logs(ctx context.Context, node fleet.UUID, req wire.LogReques
 }
 
 func askLogs(stream link.Stream, node fleet.UUID, req *wire.LogRequest) error {
-	if err := wire.Write(stream, &wire.Header{Kind: wire.KindLogs, Node: node}); err != nil {
+	if err := say(stream, &wire.Header{Kind: wire.KindLogs, Node: node}); err != nil {
 		return err
 	}
-	if err := wire.Write(stream, req); err != nil {
+	if err := say(stream, req); err != nil {
 		return err
 	}
 	var answer wire.LogAnswer

@@ -134,7 +134,7 @@ func (k *session) answers(ctx context.Context, node fleet.UUID) bool {
 	}
 	defer context.AfterFunc(ctx, func() { st.Reset(link.CodeCanceled) })()
 	defer st.Close()
-	if err := wire.Write(st, &wire.Header{Kind: wire.KindProbe, Node: node}); err != nil {
+	if err := say(st, &wire.Header{Kind: wire.KindProbe, Node: node}); err != nil {
 		return false
 	}
 	var answer wire.ProbeAnswer
@@ -172,7 +172,7 @@ func (k *session) renew(ctx context.Context, st link.Stream) error {
 	if k.Renewer != nil {
 		answer = k.Renewer.Renew(ctx, k.link.Peer(), k.link.PeerCertificates()[0])
 	}
-	if err := wire.Write(st, answer); err != nil {
+	if err := say(st, answer); err != nil {
 		return err
 	}
 	return st.CloseWrite()

@@ -189,10 +189,10 @@ func (s *Sessions) AskTraffic(ctx context.Context, node fleet.UUID) (*wire.Traff
 	defer st.Close() //nolint:errcheck // the answer is in, or the last use said what is wrong
 	defer context.AfterFunc(ctx, func() { st.Reset(link.CodeCanceled) })()
 	var answer wire.TrafficAnswer
-	if err := wire.Write(st, &wire.Header{Kind: wire.KindTraffic, Node: node}); err != nil {
+	if err := say(st, &wire.Header{Kind: wire.KindTraffic, Node: node}); err != nil {
 		return nil, fmt.Errorf("ask the device: %w", err)
 	}
-	if err := wire.Write(st, &wire.TrafficRequest{}); err != nil {
+	if err := say(st, &wire.TrafficRequest{}); err != nil {
 		return nil, fmt.Errorf("ask the device: %w", err)
 	}
 	if err := wire.Read(st, &answer); err != nil {

@@ -32,7 +32,7 @@ func (s *Sessions) Written(ctx context.Context, node fleet.UUID) (*fleet.DiskWri
 	defer stream.Close() //nolint:errcheck // read to its end, or reset
 	defer context.AfterFunc(ctx, func() { stream.Reset(link.CodeCanceled) })()
 	var answer wire.WrittenAnswer
-	err = wire.Write(stream, &wire.Header{Kind: wire.KindWritten, Node: node})
+	err = say(stream, &wire.Header{Kind: wire.KindWritten, Node: node})
 	if err == nil {
 		err = wire.Read(stream, &answer)
 	}

@@ -38,7 +38,7 @@ func (s *Session) tellFacts(ctx context.Context, l link.Link, told map[string]st
 				defer st.Reset(link.CodeCanceled)
 			}
 		} else {
-			err = wire.Write(st, m)
+			err = writeSoon(st, m)
 		}
 		if err == nil {
 			err = awaitFacts(st, seq)

@@ -202,6 +202,9 @@ func (p *paced) Write(b []byte) (done int, err error) {
 		if err != nil {
 			return done, err
 		}
+		if err := p.Stream.SetWriteDeadline(time.Now().Add(PieceTimeout)); err != nil {
+			return done, err
+		}
 		n, err = p.Stream.Write(b[done : done+n])
 		if done += n; err != nil {
 			return done, err

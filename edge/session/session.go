@@ -22,6 +22,7 @@ const (
 	StatusAckTimeout  = 2 * time.Minute  // a region without leader takes its time, and a new link would not help it
 	BeatEveryMin      = 10 * time.Millisecond
 	BeatEveryMax      = 10 * time.Minute
+	PieceTimeout      = 2 * time.Minute // for a server to take a piece of a log
 	DesiredStreamsMax = 4
 	LogStreamsMax     = 16
 	TrafficStreamsMax = 4

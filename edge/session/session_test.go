@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -393,6 +394,14 @@ func TestNonsenseEndsTheLink(t *testing.T) {
 	for name, play := range map[string]func(*rig, link.Link){
 		"no header": func(r *rig, l link.Link) {
 			later(r, l, func(st link.Stream) error { _, err := io.WriteString(st, "GET / HTTP/1.1\r\n\r\n"); return err })
+		},
+		"an oversized frame": func(r *rig, l link.Link) {
+			later(r, l, func(st link.Stream) error {
+				return errors.Join(wire.Write(st, &wire.Header{Kind: wire.KindDesired, Node: nodeID}), func() error {
+					_, err := st.Write(binary.BigEndian.AppendUint32(nil, wire.FrameBytesMax+1))
+					return err
+				}())
+			})
 		},
 		"a kind that devices open": func(r *rig, l link.Link) { r.open(l, wire.KindRegister, &wire.Beat{}) },
 		"another message":          func(r *rig, l link.Link) { r.open(l, wire.KindDesired, &wire.Beat{}) },

@@ -26,7 +26,14 @@ func (s *Session) open(ctx context.Context, l link.Link, kind wire.Kind, first w
 		return nil, fmt.Errorf("open a stream: %w", err)
 	}
 	st := s.opts.Meter.stream(raw, kind)
-	if err := writeBoth(st, &wire.Header{Kind: kind, Node: s.opts.Node}, first); err != nil {
+	err = st.SetWriteDeadline(time.Now().Add(StatusAckTimeout))
+	if err == nil {
+		err = writeBoth(st, &wire.Header{Kind: kind, Node: s.opts.Node}, first)
+	}
+	if err == nil {
+		err = st.SetWriteDeadline(time.Time{})
+	}
+	if err != nil {
 		st.Reset(link.CodeCanceled)
 		return nil, err
 	}
@@ -119,7 +126,7 @@ func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.S
 				defer st.Reset(link.CodeCanceled)
 			}
 		} else {
-			err = wire.Write(st, batch)
+			err = writeSoon(st, batch)
 		}
 		if err != nil {
 			return fmt.Errorf("send statuses: %w", err)
@@ -207,6 +214,14 @@ func (s *Session) serveTraffic(ctx context.Context, st link.Stream) error {
 		s.opts.Log.Debug("nobody waits for the account of traffic any more", "error", err)
 	}
 	return nil
+}
+
+// writeSoon writes a message that the server must take within StatusAckTimeout: beats alone keep a link whose server reads nothing.
+func writeSoon(st link.Stream, m wire.Message) error {
+	if err := st.SetWriteDeadline(time.Now().Add(StatusAckTimeout)); err != nil {
+		return err
+	}
+	return wire.Write(st, m)
 }
 
 // readSoon reads a message that must come within AnswerTimeout.

@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/linktest"
 	"github.com/dunlin-edge/dunlin/wire/trust"
+	"github.com/quic-go/quic-go"
 )
 
 // fixture is a server whose ticket key is kept over restarts, and a client.
@@ -103,6 +104,34 @@ func TestResumption(t *testing.T) {
 	f.node = f.region.Issue(t, trust.KindNode, "n2", time.Now())
 	if f.dial(address) {
 		t.Error("a session of the old identity was resumed with the new one")
+	}
+}
+
+// TestEarlyDataIsNotTaken: a peer that has a session may resume it, and nothing that it sends before the handshake has ended is heard.
+// Such packets can be recorded and sent again by anybody on the way.
+func TestEarlyDataIsNotTaken(t *testing.T) {
+	f := newFixture(t)
+	address := f.server.Addr().String()
+	f.dial(address)
+	conf, err := f.client.options.Credentials.TLS(trust.ProtocolEdge)
+	if err == nil {
+		err = trust.ScopedSessions(conf, f.client.sessions, trust.ProtocolEdge)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := quic.DialAddrEarly(t.Context(), address, conf, dialConfig(link.DefaultProfile(trust.ProtocolEdge)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseWithError(0, "") //nolint:errcheck // nothing is awaited of it
+	select {
+	case <-conn.HandshakeComplete():
+	case <-conn.Context().Done():
+		t.Fatal(context.Cause(conn.Context()))
+	}
+	if s := conn.ConnectionState(); s.Used0RTT || !s.TLS.DidResume {
+		t.Errorf("early data was used: %t; the session was resumed: %t", s.Used0RTT, s.TLS.DidResume)
 	}
 }
 
