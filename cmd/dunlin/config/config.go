@@ -344,6 +344,9 @@ func (f *file) client(name string, c *Config) error {
 	if err := f.Client.Link.link(name, &c.Client.Link); err != nil {
 		return err
 	}
+	if err := c.Client.sayMetered(name); err != nil {
+		return err
+	}
 	if l := f.Client.Logs; l != nil && l.Quota != "" {
 		n, err := parseBytes(l.Quota)
 		if err != nil || n < LogQuotaMin {

@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dunlin-edge/dunlin/edge/fingerprint"
 	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
@@ -48,6 +50,25 @@ func (f *linkFile) link(name string, out *Link) error {
 	if out.Budget, err = traffic.ParseBudget(budget); err != nil {
 		return fmt.Errorf("%s:%d: client.link.budget: %w", name, line, err)
 	}
+	return nil
+}
+
+// factMetered is what the class says as a fact, which constraints and people look for.
+const factMetered = "link.metered"
+
+// sayMetered makes a fact of the link's class: no system tells it reliably, and who pays for the link knows.
+func (c *Client) sayMetered(name string) error {
+	if c.Link.Class == "" {
+		return nil
+	}
+	metered := strconv.FormatBool(c.Link.Class == LinkMetered)
+	switch said, ok := c.Overrides[factMetered]; {
+	case ok && said != metered:
+		return fmt.Errorf("%s: client.link.class is %q, and client.fingerprint.override says %s = %q; leave one of them out", name, c.Link.Class, factMetered, said)
+	case c.Overrides == nil:
+		c.Overrides = fingerprint.Overrides{}
+	}
+	c.Overrides[factMetered] = metered
 	return nil
 }
 
