@@ -169,9 +169,10 @@ func (a *Agent) spec(t link.Transport, udpFiltered bool) ([]byte, error) {
 
 // wire connects the parts, which need each other in a circle: the runner's cache fetches over the session's link.
 func (a *Agent) wire(state device.State, servers []link.Server, learnt []string) {
-	a.meter = session.NewMeter(a.cfg.Link.Budget, state.Facts.Traffic, a.cfg.Log)
+	a.meter = session.NewMeter(a.cfg.Link.Budget, a.db.Kept(statedb.NoteTraffic), a.cfg.Log)
+	a.db.Note(statedb.NoteTraffic, a.meter.Encode)
 	a.runner = runner.New(runner.Options{
-		DataDir: a.cfg.DataDir, State: state, Store: accounted{a.db, a.meter},
+		DataDir: a.cfg.DataDir, State: state, Store: a.db,
 		Device:  device.Config{Seed: binary.BigEndian.Uint64(a.id[8:])},
 		Modules: counted{artifact.New(a.cfg.Blobs, region{a}, nil, a.cfg.Log), a}, Logs: a.logs,
 		Drivers: a.cfg.Drivers, Settings: a.cfg.Settings,
@@ -184,18 +185,6 @@ func (a *Agent) wire(state device.State, servers []link.Server, learnt []string)
 		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir),
 		Written: func(ctx context.Context) ([]byte, error) { return json.Marshal(a.Written(ctx)) },
 	})
-}
-
-// accounted writes the account of the links along with whatever else is written.
-type accounted struct {
-	*statedb.DB
-	meter *session.Meter
-}
-
-// Save adds the account to p and writes it.
-func (s accounted) Save(p device.Persist) error {
-	p.Facts.Traffic = s.meter.Encode()
-	return s.DB.Save(p)
 }
 
 // region lets the cache fetch over whatever link there is.

@@ -113,7 +113,7 @@ type toldHost struct{ is host.Written }
 
 func (h *toldHost) Written(context.Context) (host.Written, bool, error) { return h.is, true, nil }
 
-// Counts go on over restarts of the agent and of the host, and the region can ask for them over the link.
+// Counts of bytes written and carried go on over restarts of the agent and of the host, and the region can ask for them over the link.
 func TestWrittenGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -127,12 +127,16 @@ func TestWrittenGoesOn(t *testing.T) {
 		if got := r.status().Written.Total.Logs; got != 1000 {
 			t.Errorf("logs: %d", got)
 		}
+		month := r.status().Traffic.Month
 		r.want(l, 2) // carries the counts to the disk
 		first := r.status().Written.Total
 		r.stop()
 
 		h.is.Logs = 1500 // while no agent was there
 		r.start()
+		if got := r.status().Traffic.Month; month == 0 || got < month {
+			t.Errorf("the links carried %d bytes this month, and after a restart %d", month, got)
+		}
 		l, _ = r.register()
 		if got := r.status().Written.Total; got.Logs != 1500 || got.State < first.State {
 			t.Errorf("after a restart of the agent: %+v, before it %+v", got, first)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/drivers/config"
 	"github.com/dunlin-edge/dunlin/edge/runner"
+	"github.com/dunlin-edge/dunlin/edge/statedb"
 	"github.com/dunlin-edge/dunlin/edge/wear"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/runtime/host"
@@ -30,14 +31,14 @@ type Host interface {
 // openMeter goes on counting where the agent before left off. A count that cannot be read begins anew: it must not keep a device
 // from starting.
 func (a *Agent) openMeter() {
-	ledger, err := wear.Read(a.db.Kept())
+	ledger, err := wear.Read(a.db.Kept(statedb.NoteWritten))
 	if err != nil {
 		a.cfg.Log.Warn("what was written to this disk so far cannot be read; counting begins anew", "error", err)
 	}
 	a.began = time.Now().UnixNano()
 	a.wear = wear.NewMeter(ledger, time.Now)
 	a.wear.Named(fleet.WriteState, "last state", wear.Reading{Epoch: a.began, Count: a.db.Unnoted()})
-	a.db.Note(func() []byte {
+	a.db.Note(statedb.NoteWritten, func() []byte {
 		// Called before a change is written, which therefore counts in the next note; what is read again is told by Unnoted.
 		a.readOwn()
 		b, err := a.wear.Bytes()

@@ -32,9 +32,6 @@ type Facts struct {
 	Held   wire.Generation // newest desired state that was acknowledged
 	Clock  int64           // highest time told by a server, Unix nanoseconds; the device's own clock is no evidence
 	Mark   uint64          // of the stretch of the region's log that Held is of
-	// Traffic is the account of the links, which the agent puts here when other facts are written: it is not worth a write of its
-	// own, and the core does not look at it.
-	Traffic []byte `json:",omitempty"`
 	// Contact is when a server was last heard of, by this device's clock, Unix nanoseconds; 0: never, or nobody needs to know.
 	Contact int64 `json:",omitempty"`
 }

@@ -32,8 +32,32 @@ const (
 	rowDropJob   = 3
 	rowAlloc     = 4
 	rowDropAlloc = 5
-	rowNote      = 6
+	rowWritten   = 6
+	rowTraffic   = 7
 )
+
+// Note is what somebody else wants kept along with the state: it is written when something else is, and never for its own sake.
+type Note byte
+
+// The notes.
+const (
+	NoteWritten Note = rowWritten // what was written to the disk
+	NoteTraffic Note = rowTraffic // what the links carried
+)
+
+var allNotes = []Note{NoteWritten, NoteTraffic}
+
+// notes are the newest of each; the rows' bytes belong to a journal that was read.
+type notes map[Note][]byte
+
+func (n notes) append(b []byte) []byte {
+	for _, kind := range allNotes {
+		if n[kind] != nil {
+			b = codec.AppendBytes(append(b, byte(kind)), n[kind])
+		}
+	}
+	return b
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -98,8 +122,8 @@ func readRecord(b []byte, before uint32) (payload []byte, sum uint32, err error)
 	return payload, sum, nil
 }
 
-// encode makes a payload of a change and the newest note.
-func encode(p *device.Persist, note []byte) ([]byte, error) {
+// encode makes a payload of a change and the newest notes.
+func encode(p *device.Persist, n notes) ([]byte, error) {
 	b, err := appendJSON(nil, rowFacts, nil, p.Facts)
 	if err != nil {
 		return nil, err
@@ -118,9 +142,7 @@ func encode(p *device.Persist, note []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if note != nil {
-		b = codec.AppendBytes(append(b, rowNote), note)
-	}
+	b = n.append(b)
 	if len(b) > RecordBytesMax {
 		return nil, fmt.Errorf("a change of %d bytes is more than the %d that one record may have", len(b), RecordBytesMax)
 	}

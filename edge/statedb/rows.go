@@ -15,12 +15,14 @@ import (
 // anew; the device core has its own form of them.
 type rows struct {
 	facts  []byte
-	note   []byte
+	notes  notes
 	jobs   map[string][]byte
 	allocs map[[16]byte][]byte
 }
 
-func newRows() *rows { return &rows{jobs: map[string][]byte{}, allocs: map[[16]byte][]byte{}} }
+func newRows() *rows {
+	return &rows{notes: notes{}, jobs: map[string][]byte{}, allocs: map[[16]byte][]byte{}}
+}
 
 // apply adds a payload. The rows share its memory.
 func (s *rows) apply(payload []byte) error {
@@ -39,8 +41,8 @@ func (s *rows) apply(payload []byte) error {
 			s.allocs[id] = r.Bytes("an allocation", rowBytesMax)
 		case rowDropAlloc:
 			delete(s.allocs, r.UUID())
-		case rowNote:
-			s.note = r.Bytes("a note", rowBytesMax)
+		case rowWritten, rowTraffic:
+			s.notes[Note(kind)] = r.Bytes("a note", rowBytesMax)
 		default:
 			r.Fail(fmt.Errorf("a row of kind %d", kind))
 		}
@@ -57,10 +59,7 @@ func (s *rows) payload() []byte {
 	for _, id := range s.ids() {
 		b = codec.AppendBytes(append(append(b, rowAlloc), id[:]...), s.allocs[id])
 	}
-	if s.note != nil {
-		b = codec.AppendBytes(append(b, rowNote), s.note)
-	}
-	return b
+	return s.notes.append(b)
 }
 
 func (s *rows) ids() [][16]byte {

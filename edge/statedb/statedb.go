@@ -57,8 +57,8 @@ type DB struct {
 
 	mu        sync.Mutex
 	copies    [2]*journal
-	note      func() []byte
-	kept      []byte // the note that was found
+	notes     map[Note]func() []byte
+	kept      notes // that were found
 	unnoted   int64
 	compactAt int64
 	closed    bool
@@ -70,7 +70,7 @@ func Open(dir string, log *slog.Logger) (*DB, device.State, error) {
 	if err != nil {
 		return nil, device.State{}, err
 	}
-	db := &DB{log: log, lock: held}
+	db := &DB{log: log, lock: held, notes: map[Note]func() []byte{}}
 	state, err := db.load(dir)
 	if err != nil {
 		held.release()
@@ -102,7 +102,7 @@ func (db *DB) load(dir string) (device.State, error) {
 		return device.State{}, fmt.Errorf("device state %s cannot be understood: %w; another version may have written it", db.copies[best].path, err)
 	}
 	state.Doubtful = found[best].damage != nil && (found[other].damage != nil || found[other].absent)
-	db.kept, db.unnoted = found[best].rows.note, int64(len(db.copies))*found[best].last
+	db.kept, db.unnoted = found[best].rows.notes, int64(len(db.copies))*found[best].last
 	db.compactAt = compactAt(int64(len(found[best].rows.payload())))
 	db.mend(found[:], best)
 	if state.Doubtful {
@@ -158,17 +158,18 @@ func (db *DB) begin(found []scan) error {
 
 func compactAt(size int64) int64 { return CompactBytesMin + 2*size }
 
-// Note lets each Save carry what f returns then; it is never a reason to write. Kept is what the last Save before Open carried.
-func (db *DB) Note(f func() []byte) {
+// Note lets each Save carry what f returns then, which is never a reason to write; nil ends that. Kept is what the last Save before Open
+// carried.
+func (db *DB) Note(n Note, f func() []byte) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.note = f
+	db.notes[n] = f
 }
 
 // Kept is the note that Open found; nil: none.
-func (db *DB) Kept() []byte { return db.kept }
+func (db *DB) Kept(n Note) []byte { return db.kept[n] }
 
-// Unnoted is how many bytes were written together with the note that Kept gives, and are therefore not counted in it.
+// Unnoted is how many bytes were written together with the notes that Kept gives, and are therefore not counted in them.
 func (db *DB) Unnoted() int64 { return db.unnoted }
 
 // Written is how many bytes were handed to the disk since Open, both copies together, and by how many Saves.
@@ -181,11 +182,13 @@ func (db *DB) Save(p device.Persist) error {
 	if db.closed {
 		return fmt.Errorf("write device state: %w", os.ErrClosed)
 	}
-	var note []byte
-	if db.note != nil {
-		note = db.note()
+	now := notes{}
+	for n, f := range db.notes {
+		if f != nil {
+			now[n] = f()
+		}
 	}
-	payload, err := encode(&p, note)
+	payload, err := encode(&p, now)
 	if err == nil {
 		err = db.append(payload)
 	}

@@ -123,14 +123,16 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 }
 
-// The note rides along with changes, and survives compaction.
+// The notes ride along with changes, and survive compaction.
 func TestNote(t *testing.T) {
 	dir := t.TempDir()
 	db, _ := open(t, dir, nil)
-	if db.Kept() != nil {
-		t.Errorf("a new state holds the note %q", db.Kept())
+	if db.Kept(NoteWritten) != nil {
+		t.Errorf("a new state holds the note %q", db.Kept(NoteWritten))
 	}
-	db.Note(func() []byte { return []byte("written so far") })
+	db.Note(NoteWritten, func() []byte { return []byte("written so far") })
+	carried := 0
+	db.Note(NoteTraffic, func() []byte { carried++; return fmt.Append(nil, "carried ", carried) })
 	before, _ := db.Written()
 	if before != 0 {
 		t.Errorf("%d bytes were written before there was a change", before)
@@ -142,7 +144,7 @@ func TestNote(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 60 {
-			db.Note(nil) // what is written anew keeps the last one
+			db.Note(NoteWritten, nil) // what is written anew keeps the last one
 		}
 	}
 	n, saves := db.Written()
@@ -156,8 +158,8 @@ func TestNote(t *testing.T) {
 		}
 	}
 	db, state := open(t, dir, nil)
-	if string(db.Kept()) != "written so far" || len(state.Allocs) != 3 {
-		t.Errorf("kept %q and %d allocations", db.Kept(), len(state.Allocs))
+	if string(db.Kept(NoteWritten)) != "written so far" || string(db.Kept(NoteTraffic)) != "carried 80" || len(state.Allocs) != 3 {
+		t.Errorf("kept %q, %q and %d allocations", db.Kept(NoteWritten), db.Kept(NoteTraffic), len(state.Allocs))
 	}
 	closed(t, db)
 }
