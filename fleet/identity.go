@@ -1,5 +1,7 @@
 package fleet
 
+import "strings"
+
 // What a region thinks of a device's identity.
 const (
 	StandingApproved    = "approved"
@@ -36,6 +38,12 @@ type NodeClone struct {
 
 // PeerOfNode is a node's name in [NodeIdentity].
 func PeerOfNode(id UUID) string { return "node/" + id.String() }
+
+// PeerOfGateway is a gateway's name in [NodeIdentity].
+func PeerOfGateway(id string) string { return "gateway/" + id }
+
+// GatewayOfPeer is the ID of a gateway by its name in [NodeIdentity]; false for a node's.
+func GatewayOfPeer(peer string) (id string, ok bool) { return strings.CutPrefix(peer, "gateway/") }
 
 // Trusted reports whether new work may go to the device. A device without a
 // record, from before records were kept, may have it.

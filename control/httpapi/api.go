@@ -111,6 +111,8 @@ func (a *API) routes() map[string]methods {
 		"/v1/node/{id}/eligibility":            put(a.setEligibility),
 		"/v1/node/{id}/written":                get(a.nodeWritten),
 		"/v1/node/{id}/drain":                  put(a.setDrain),
+		"/v1/gateways":                         get(a.listGateways),
+		"/v1/gateway/{id}/revoke":              put(a.revokeGateway),
 		"/v1/client/fs/logs/{id}":              get(a.logs),
 		"/v1/allocation/{id}/stop":             put(a.stopAllocation),
 		"/v1/allocation/{id}/adopt":            put(a.adoptAllocation),

@@ -60,6 +60,27 @@ func TestRevokingCutsTheLinkAndKeepsIt(t *testing.T) {
 	}
 }
 
+// TestARevokedGatewayIsCutOff: its link ends, a new one is refused, and the device that it spoke for may come by itself.
+func TestARevokedGatewayIsCutOff(t *testing.T) {
+	r := newRegion(t)
+	id := fleet.UUID{7}
+	g := r.dial(t, trust.KindGateway, "sim", id)
+	g.register(wire.Register{})
+	r.propose(t, &command.IdentityStanding{Peer: fleet.PeerOfGateway("sim"), Standing: fleet.StandingRevoked, Reason: "its key was copied", At: 1})
+	if c := closedWith(t, g.link); c.Code != link.CodeRevoked || !strings.Contains(c.Reason, "its key was copied") {
+		t.Errorf("cut with %v", c)
+	}
+	again := r.dial(t, trust.KindGateway, "sim", id)
+	st := again.open(wire.KindRegister)
+	_ = wire.Write(st, &wire.Register{Spec: []byte(`{}`)})
+	if c := closedWith(t, again.link); c.Code != link.CodeRevoked {
+		t.Errorf("refused with %v", c)
+	}
+	if w, _ := r.node(t, id).register(wire.Register{}); w.Refusal != "" {
+		t.Errorf("the device itself: %s", w.Refusal)
+	}
+}
+
 func TestQuarantineHoldsThePush(t *testing.T) {
 	r := newRegion(t)
 	id, alloc := fleet.UUID{7}, fleet.UUID{42}

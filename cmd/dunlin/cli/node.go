@@ -15,7 +15,7 @@ import (
 func (e *env) nodeCmd() *cobra.Command {
 	c := &cobra.Command{Use: "node", Short: "Devices of the region"}
 	c.AddCommand(e.nodeStatus(), e.nodeTraffic(), e.nodeOrphans(), e.nodeInvite(), e.nodeEligibility(), e.poolCmd(), e.nodeDrain(),
-		e.nodeStanding("approve"), e.nodeStanding("quarantine"), e.nodeStanding("revoke"))
+		e.nodeStanding("approve"), e.nodeStanding("quarantine"), e.nodeStanding("revoke"), e.nodeGateway())
 	return c
 }
 
