@@ -3,6 +3,7 @@ package patch
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // run says how a stretch of a text comes from a base: bytes of it from a place on, each with what was added to it, and then bytes
@@ -11,7 +12,7 @@ type run struct{ from, bytes, fresh int }
 
 const (
 	anchorBytes = 16 // that must be equal before a place of the base is thought of
-	anchorSlots = 22 // bits; a piece has as many places
+	anchorBits  = 22 // of the slots of a whole piece, which has as many places
 	// anchorGain is how many bytes more a place must explain than the one that is followed already.
 	anchorGain = 8
 )
@@ -20,26 +21,28 @@ const (
 type anchors struct {
 	base  []byte
 	slots []int32 // place + 1
+	shift int     // from a hash to a slot
 }
 
 func anchorsOf(base []byte) *anchors {
-	a := &anchors{base, make([]int32, 1<<anchorSlots)}
+	n := min(anchorBits, bits.Len(uint(len(base))))
+	a := &anchors{base, make([]int32, 1<<n), 64 - n}
 	for i := 0; i+anchorBytes <= len(base); i++ {
-		if s := &a.slots[anchorSlot(base[i:])]; *s == 0 {
+		if s := &a.slots[a.slot(base[i:])]; *s == 0 {
 			*s = int32(i + 1)
 		}
 	}
 	return a
 }
 
-func anchorSlot(b []byte) uint64 {
+func (a *anchors) slot(b []byte) uint64 {
 	x := binary.LittleEndian.Uint64(b)*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(b[8:])*0xbf58476d1ce4e5b9
-	return (x ^ x>>29) * 0x94d049bb133111eb >> (64 - anchorSlots)
+	return (x ^ x>>29) * 0x94d049bb133111eb >> a.shift
 }
 
 // find is a place whose first bytes are those of b.
 func (a *anchors) find(b []byte) (int, bool) {
-	at := int(a.slots[anchorSlot(b)]) - 1
+	at := int(a.slots[a.slot(b)]) - 1
 	return at, at >= 0 && bytes.Equal(a.base[at:at+anchorBytes], b[:anchorBytes])
 }
 
@@ -48,7 +51,7 @@ func (a *anchors) find(b []byte) (int, bool) {
 func align(base, text []byte) []run {
 	a := aligner{anchors: anchorsOf(base), text: text}
 	for at := 0; at+anchorBytes <= len(text); {
-		if n := a.equal(at+a.shift, at); n >= anchorBytes {
+		if n := a.equal(at+a.offset, at); n >= anchorBytes {
 			at += n
 			continue
 		}
@@ -58,7 +61,7 @@ func align(base, text []byte) []run {
 			continue
 		}
 		n := a.equal(place, at)
-		if n <= a.agree(at+a.shift, at, n)+anchorGain {
+		if n <= a.agree(at+a.offset, at, n)+anchorGain {
 			at++
 			continue
 		}
@@ -71,11 +74,11 @@ func align(base, text []byte) []run {
 
 type aligner struct {
 	*anchors
-	text  []byte
-	runs  []run
-	from  int // where the open stretch begins in the base
-	at    int // and in the text
-	shift int // from the text to the base
+	text   []byte
+	runs   []run
+	from   int // where the open stretch begins in the base
+	at     int // and in the text
+	offset int // from the text to the base
 }
 
 // equal is how many bytes are the same from two places on.
@@ -126,7 +129,7 @@ func (a *aligner) turn(place, at int) {
 		back -= keep
 	}
 	a.runs = append(a.runs, run{a.from, ahead, at - back - a.at - ahead})
-	a.from, a.at, a.shift = place-back, at-back, place-at
+	a.from, a.at, a.offset = place-back, at-back, place-at
 }
 
 func (a *aligner) end() {
