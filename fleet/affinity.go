@@ -52,7 +52,7 @@ func canonicalAffinities(as []Affinity) []Affinity {
 }
 
 func (c *checker) affinities(path string, as []Affinity, jobType string) {
-	if len(as) > 0 && everywhere(jobType) {
+	if len(as) > 0 && PerNode(jobType) {
 		c.refuse(path, fmt.Sprintf("a job of type %s runs on every node that may take it and prefers none", jobType), "remove the affinity, or write a constraint")
 		return
 	}
@@ -75,9 +75,6 @@ func (c *checker) affinities(path string, as []Affinity, jobType string) {
 		}
 	}
 }
-
-// everywhere reports whether jobs of the type have one allocation on each node.
-func everywhere(jobType string) bool { return jobType == JobTypeSystem || jobType == JobTypeSysBatch }
 
 // rule checks what constraints and affinities have in common.
 func (c *checker) rule(p string, k Constraint) {

@@ -50,7 +50,7 @@ func canonicalSpreads(ss []Spread) []Spread {
 }
 
 func (c *checker) spreads(path string, ss []Spread, jobType string) {
-	if len(ss) > 0 && everywhere(jobType) {
+	if len(ss) > 0 && PerNode(jobType) {
 		c.refuse(path, fmt.Sprintf("a job of type %s runs on every node that may take it and cannot be spread", jobType), "remove the spread")
 		return
 	}

@@ -106,7 +106,7 @@ func (c *checker) job(j *Job) {
 			c.refuse(fmt.Sprintf("Datacenters[%d]", i), "a datacenter's name is empty", `write its name, or "*" for all`)
 		}
 	}
-	c.constraints("Constraints", j.Constraints)
+	c.constraints("Constraints", j.Constraints, j.Type)
 	c.affinities("Affinities", j.Affinities, j.Type)
 	c.spreads("Spreads", j.Spreads, j.Type)
 	c.meta("Meta", j.Meta)
@@ -141,7 +141,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	if PerNode(j.Type) {
 		c.perNode(path, g, j)
 	}
-	c.constraints(path+".Constraints", g.Constraints)
+	c.constraints(path+".Constraints", g.Constraints, j.Type)
 	c.affinities(path+".Affinities", g.Affinities, j.Type)
 	c.spreads(path+".Spreads", g.Spreads, j.Type)
 	if n := len(g.AllSpreads(j)); len(g.Spreads) <= SpreadsMax && len(j.Spreads) <= SpreadsMax && n > SpreadsMax {
@@ -189,7 +189,7 @@ func (c *checker) task(path string, t *Task, jobType string) {
 	}
 	c.env(path+".Env", t.Env)
 	c.meta(path+".Meta", t.Meta)
-	c.constraints(path+".Constraints", t.Constraints)
+	c.constraints(path+".Constraints", t.Constraints, jobType)
 	c.affinities(path+".Affinities", t.Affinities, jobType)
 	c.restart(path+".RestartPolicy", t.RestartPolicy)
 	c.duration(path+".KillTimeout", *t.KillTimeout)
@@ -237,7 +237,7 @@ func (c *checker) name(path, name string, limit int) {
 	}
 }
 
-func (c *checker) constraints(path string, cs []Constraint) {
+func (c *checker) constraints(path string, cs []Constraint, jobType string) {
 	for i, k := range cs {
 		p := fmt.Sprintf("%s[%d]", path, i)
 		switch {
@@ -245,6 +245,10 @@ func (c *checker) constraints(path string, cs []Constraint) {
 			c.refuse(p+".Mode", fmt.Sprintf("unknown mode %q", k.Mode), "use place (the default) or always")
 		case k.Always() && (k.Op() == OpDistinctHosts || k.Op() == OpDistinctProperty):
 			c.refuse(p+".Mode", k.Op()+" says where to place and nothing that could change later", "leave mode out")
+		}
+		if k.Op() == OpDistinctProperty && PerNode(jobType) {
+			c.refuse(p+".Operand", fmt.Sprintf("a job of type %s runs on every node that may take it, however many have one value", jobType), "remove the constraint")
+			continue
 		}
 		c.rule(p, k)
 	}

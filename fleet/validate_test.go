@@ -89,6 +89,10 @@ func TestValidateMessages(t *testing.T) {
 		{rule("a", "semver", "~> 1.2"), `Constraints[0].RTarget: "~> 1.2": semver knows no ~>, which the operator version does`},
 		{rule("a", "semver", "> 1.2.3.4"), `Constraints[0].RTarget: "> 1.2.3.4": a semantic version has three numbers`},
 		{rule("a", "distinct_property", "0"), `Constraints[0].RTarget: distinct_property takes how many may have one value, not "0"; write a number`},
+		{func(j *Job) {
+			j.Type = JobTypeSystem
+			j.Constraints = []Constraint{{LTarget: "a", Operand: OpDistinctProperty}}
+		}, "Constraints[0].Operand: a job of type system runs on every node that may take it, however many have one value"},
 		{rule("", "distinct_property", ""), `Constraints[0].LTarget: the rule names no attribute`},
 	} {
 		j := sampleJob()

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
-// The jobs and pools that are shown are such: each parses and has nothing wrong, and what it
+// The jobs that are shown are jobs: each parses and has nothing wrong, and what it
 // does not do is not promised.
 func TestExampleJobs(t *testing.T) {
 	files, err := filepath.Glob("../examples/jobs/*.hcl")
@@ -24,15 +23,6 @@ func TestExampleJobs(t *testing.T) {
 		}
 		if out, err := Format(src); err != nil || !bytes.Equal(out, src) {
 			t.Errorf("%s is not in its canonical style: run dunlin fmt (%v)", name, err)
-		}
-		if strings.HasSuffix(name, ".pool.hcl") {
-			pool, diags := ParseNodePool(name, src)
-			if diags.HasErrors() {
-				t.Errorf("%s: %s", name, diags)
-			} else if ps := pool.Validate(); len(ps) > 0 {
-				t.Errorf("%s: %v", name, ps)
-			}
-			continue
 		}
 		parsed, diags := Parse(name, src, Options{})
 		if err := diags.Err(); err != nil {

@@ -12,7 +12,7 @@ import (
 func BenchmarkSpread(b *testing.B) {
 	for _, attribute := range []string{"${node.datacenter}", "${node.unique.name}"} {
 		for _, count := range []int{300, 1000} {
-			b.Run(fmt.Sprintf("over=%s/count=%d", attribute, count), func(b *testing.B) {
+			b.Run(fmt.Sprintf("over=%s/nodes=1000/count=%d", attribute, count), func(b *testing.B) {
 				r := newRegion(b)
 				for i := range 1000 {
 					r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) { n.Datacenter = fmt.Sprintf("dc%d", i%3) })

@@ -131,6 +131,9 @@ func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
 // refuseHosts explains nodes that have one already and may have only one.
 func (p *placing) refuseHosts(m *fleet.AllocMetric) {
 	r := fleet.Refusal{Rule: fleet.OpDistinctHosts, Wants: "each on a node of its own"}
+	if p.perNode {
+		r = fleet.Refusal{Rule: "type", Wants: "one on each node, as a job of type " + p.cur.Spec.Type}
+	}
 	for i, row := range p.pool.rows {
 		if p.ranker.Crowded(i) && (p.may[i] || p.eachRule) {
 			r.Nodes++
@@ -147,7 +150,7 @@ func (p *placing) refuseHosts(m *fleet.AllocMetric) {
 	}
 	r.Has = fmt.Sprintf("%s %s one already", feasible.Nodes(r.Nodes), verb)
 	r.Fix = p.fewer() + "add " + feasible.Nodes(max(1, p.short))
-	feasible.Count(m, fleet.OpDistinctHosts, r)
+	feasible.Count(m, r.Rule, r)
 }
 
 // fewer offers a count at which nothing would be left over.

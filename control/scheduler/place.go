@@ -25,6 +25,7 @@ type placing struct {
 	short   int // how many found no place
 	// eachRule explains every rule for itself, also of nodes that another refuses.
 	eachRule bool
+	perNode  bool // the job has one on each node
 }
 
 // place finds nodes for what a group lacks and writes down how it went.
@@ -50,6 +51,9 @@ func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 	a.pool.enter(g)
 	p := &placing{attempt: a, group: g, checker: feasible.New(a.cur.Spec, g.Spec)}
 	hosts := p.checker.Hosts()
+	if p.perNode = fleet.PerNode(a.cur.Spec.Type); p.perNode {
+		hosts.OnePerGroup = true
+	}
 	p.request = rank.Request{
 		Ask: a.cur.Asks[g.Index], Count: *g.Spec.Count, Seed: a.rng.Uint64(), Stripe: a.in.Stripe,
 		OnePerJob: hosts.OnePerJob, OnePerGroup: hosts.OnePerGroup, Emptiest: a.emptiest(),

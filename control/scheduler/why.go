@@ -25,7 +25,13 @@ func Why(in Input, job *state.Job, only *state.Node) *fleet.JobExplanation {
 		g := &groups[i]
 		e := fleet.GroupExplanation{Name: g.Spec.Name, Count: *g.Spec.Count, Live: len(g.Keep)}
 		short := max(0, e.Count-e.Live)
+		if fleet.PerNode(cur.Spec.Type) {
+			short = 0
+		}
 		whole := newLook(in, job, groups).look(g, loadPool(&in, cur.Spec), short)
+		if whole.perNode {
+			e.Count = whole.everywhere(e.Live)
+		}
 		e.Metric, e.Could = whole.metric(), whole.could()
 		if only != nil {
 			for _, row := range g.Keep {
@@ -81,6 +87,17 @@ func (p *placing) could() int {
 		}
 	}
 	return n
+}
+
+// everywhere is how many a job with one on each node should have: on those that
+// the rules admit, and those that live elsewhere and are let be.
+func (p *placing) everywhere(live int) int {
+	for i := range p.pool.nodes {
+		if p.may[i] && p.pool.nodes[i].InGroup == 0 {
+			live++
+		}
+	}
+	return live
 }
 
 // single is the explanation of one node: its refusals by themselves, its score

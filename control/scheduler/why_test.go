@@ -65,6 +65,25 @@ cpu: asks 500 MHz; the roomiest feasible node all-wrong has 400 MHz free of 400;
 	}
 }
 
+// A job for every node wants one on each that its rules admit.
+func TestWhyOfASystemJob(t *testing.T) {
+	r := newRegion(t)
+	r.nodes(2)
+	r.node("arm", func(n *fleet.Node) { n.Attributes["cpu.arch"] = "arm64" })
+	r.job(func(j *fleet.Job) {
+		j.Type, j.TaskGroups[0].Count = fleet.JobTypeSystem, fleet.Ptr(1)
+		constrain("${attr.cpu.arch}", "=", "amd64")(j)
+	})
+	r.run(fleet.TriggerJobRegister)
+	r.node("late", nil)
+	g := r.why("").Groups[0]
+	want := `type: one on each node, as a job of type system; 2 nodes have one already; add 1 node [2 n0]
+constraint: ${attr.cpu.arch} = amd64; 1 node has arm64; accept arm64 or add a node with ${attr.cpu.arch} = amd64 [1 arm]`
+	if got := words(g.Metric); got != want || g.Live != 2 || g.Count != 3 || g.Could != 1 {
+		t.Errorf("%+v\n%s\nwant\n%s", g, got, want)
+	}
+}
+
 // A pool without nodes is said, with where they are.
 func TestWhyNotInAnEmptyPool(t *testing.T) {
 	r := newRegion(t)
