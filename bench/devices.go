@@ -134,7 +134,7 @@ func (d *devices) connectLink(address string, first, n int) error {
 
 func (v *device) register(ctx context.Context, name string) error {
 	spec, err := json.Marshal(&fleet.Node{
-		ID: fleet.NodeID(v.id.String()), Name: name, Datacenter: "dc1", Version: "bench",
+		ID: fleet.NodeID(v.id.String()), Name: name, Datacenter: "dc1", Version: "bench", Meta: map[string]string{"site": siteOf(name)},
 		Attributes: map[string]string{"kernel.name": "linux", "cpu.arch": "arm64", "os.name": "debian", "cpu.numcores": "4"},
 		Drivers:    map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: true}},
 		NodeResources: fleet.NodeResources{
