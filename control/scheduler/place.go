@@ -124,13 +124,15 @@ func (p *placing) count(change *GroupChange, s reconcile.Place) {
 // a time, an update that asks for a little more could never begin on full nodes.
 func (p *placing) restore(change *GroupChange) {
 	for _, s := range p.failed {
-		if s.Replace && !p.pool.restore(s, &p.request) {
+		if s.Replace && !(p.within(s.Prev.Node) && p.pool.restore(s, &p.request)) {
 			change.Stop++
 			reason := fmt.Sprintf("version %d of the job took its room", p.cur.Version)
 			if s.Reason != "" {
 				reason = s.Reason + "; others of its job took its room"
 			}
 			p.stop(s.Prev, false, reason)
+		} else if s.Replace {
+			p.use(s.Prev.Node)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
@@ -74,16 +75,33 @@ func (p *pool) settle(r *reconcile.Result) {
 	}
 	for i := range r.Groups {
 		g := &r.Groups[i]
-		for _, rows := range [2][]*state.Alloc{g.Keep, g.InPlace} {
-			for _, row := range rows {
-				if n := p.find(row.Node); n != nil {
-					n.InJob++
-				}
+		for row := range stays(g) {
+			if n := p.find(row.Node); n != nil {
+				n.InJob++
 			}
 		}
 		for _, s := range g.Place {
 			if n := p.replaced(s); n != nil {
 				n.InJob++
+			}
+		}
+	}
+}
+
+// stays yields what lives of a group and is let be: what waits for its device to
+// come back too.
+func stays(g *reconcile.Group) iter.Seq[*state.Alloc] {
+	return func(yield func(*state.Alloc) bool) {
+		for _, rows := range [2][]*state.Alloc{g.Keep, g.InPlace} {
+			for _, row := range rows {
+				if !yield(row) {
+					return
+				}
+			}
+		}
+		for _, d := range g.Delayed {
+			if d.Alloc.Holds() && !yield(d.Alloc) {
+				return
 			}
 		}
 	}
@@ -103,11 +121,9 @@ func (p *pool) enter(g *reconcile.Group) {
 	for i := range p.nodes {
 		p.nodes[i].InGroup = 0
 	}
-	for _, rows := range [2][]*state.Alloc{g.Keep, g.InPlace} {
-		for _, row := range rows {
-			if n := p.find(row.Node); n != nil {
-				n.InGroup++
-			}
+	for row := range stays(g) {
+		if n := p.find(row.Node); n != nil {
+			n.InGroup++
 		}
 	}
 	for _, s := range g.Place {
@@ -126,11 +142,6 @@ func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
 		return true // a node that takes no new work: nobody else took its room
 	}
 	n := &p.nodes[i]
-	for k := range one.Limits {
-		if one.Limits[k].Spent(i) {
-			return false
-		}
-	}
 	a := s.Prev.Ask()
 	if a.CPU > n.Free.CPU || a.MemoryMB > n.Free.MemoryMB || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
 		return false
@@ -138,7 +149,6 @@ func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
 	give(n, a, -1)
 	n.InJob++
 	n.InGroup++
-	one.Use(i)
 	return true
 }
 

@@ -62,11 +62,11 @@ func (p *placing) stand(v *values, of feasible.Value, ofJob bool) []int64 {
 			}
 		}
 	}
-	for _, g := range p.groups {
-		if !ofJob && g.Index != p.group.Index {
+	for i := range p.groups {
+		if !ofJob && p.groups[i].Index != p.group.Index {
 			continue
 		}
-		for _, row := range slices.Concat(g.Keep, g.InPlace) {
+		for row := range stays(&p.groups[i]) {
 			if p.pool.find(row.Node) != nil {
 				continue // counted with its node
 			}
@@ -148,6 +148,11 @@ func (p *placing) limits() (out []rank.Limit) {
 		// What runs on a node that the rules do not admit any more counts too, and may
 		// have to be given its room back.
 		v := p.values(prop.Value, func(int) bool { return true })
+		for _, s := range p.group.Place { // which may have to run on, wherever it is
+			if s.Replace {
+				v.index(p.valueAt(prop.Value, s.Prev.Node))
+			}
+		}
 		left := p.stand(v, prop.Value, prop.OfJob)
 		for k, have := range left {
 			left[k] = int64(prop.Max) - have
@@ -156,6 +161,33 @@ func (p *placing) limits() (out []rank.Limit) {
 		p.shares = append(p.shares, limit{prop, v})
 	}
 	return out
+}
+
+func (p *placing) valueAt(of feasible.Value, k state.NodeKey) string {
+	n := p.in.View.Node(k)
+	if n == nil {
+		return ""
+	}
+	name, _ := of.Of(n.Spec)
+	return name
+}
+
+// within reports whether the limits let one more be on a node, which need not take
+// new work.
+func (p *placing) within(k state.NodeKey) bool {
+	for i := range p.shares {
+		if p.request.Limits[i].Left[p.shares[i].at[p.valueAt(p.shares[i].Value, k)]] <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// use counts one more on a node against the limits.
+func (p *placing) use(k state.NodeKey) {
+	for i := range p.shares {
+		p.request.Limits[i].Left[p.shares[i].at[p.valueAt(p.shares[i].Value, k)]]--
+	}
 }
 
 // refuseShares explains nodes whose value has as many as it may.

@@ -148,6 +148,30 @@ func TestDistinctProperty(t *testing.T) {
 	}
 }
 
+// What found no successor runs on, but not beyond what the new version allows;
+// those on devices that take no new work count too.
+func TestPropertyLimitsWhatRunsOn(t *testing.T) {
+	r := newRegion(t)
+	r.sites(4, "a")
+	r.job(func(j *fleet.Job) {
+		j.TaskGroups[0].Count = fleet.Ptr(4)
+		j.TaskGroups[0].Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
+	})
+	r.run(fleet.TriggerJobRegister)
+	for i := range 3 {
+		r.link(fmt.Sprintf("a-%d", i), fleet.LinkUnreachable)
+	}
+	r.job(func(j *fleet.Job) {
+		j.TaskGroups[0].Count = fleet.Ptr(4)
+		j.TaskGroups[0].Tasks[0].Env = map[string]string{"V": "2"}
+		j.TaskGroups[0].Constraints = []fleet.Constraint{{LTarget: "${node.datacenter}", Operand: fleet.OpDistinctProperty, RTarget: "2"}}
+	})
+	out := r.run(fleet.TriggerJobRegister)
+	if got := r.bySite(); got != "a:2" {
+		t.Errorf("got %s after %+v", got, out.Plan.Stops)
+	}
+}
+
 // An allocation that failed goes to none of the nodes it failed on, as long as
 // there is another.
 func TestFailedNodesAreAvoided(t *testing.T) {

@@ -30,6 +30,7 @@ const (
 	BugStepTooLarge     Bug = "replace more at a time than an update says"
 	BugDrainAtOnce      Bug = "mark all of a draining node at once"
 	BugDrainForgotten   Bug = "never mark anything on a draining node"
+	BugShareForgotten   Bug = "place as if nothing of the job ran already"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -38,7 +39,7 @@ var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
-	BugStepForgotten, BugStepTooLarge, BugDrainAtOnce, BugDrainForgotten,
+	BugStepForgotten, BugStepTooLarge, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
 }
 
 // planted is the part that the device's own hook carries.

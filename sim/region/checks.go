@@ -143,6 +143,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	if j == nil {
 		return
 	}
+	c.placed(before, after, j, p, index)
 	if fleet.PerNode(j.Current().Spec.Type) {
 		c.perNode(before, after, j, p, index)
 		return

@@ -25,7 +25,8 @@
 //
 // At each commit: no node over its room; sums equal their recomputation; no two
 // holders of one name; nothing healthy is stopped without its own job's change, or
-// a fact of its node that its job said must not be.
+// a fact of its node that its job said must not be; nothing is placed outside its
+// node pool, nor beside more than distinct_hosts and distinct_property let.
 // Of a job for every node: never two of a group on one, none given up for good
 // because its device is away, and at rest one wherever the rules and the room let it.
 // Of an update in steps: never more under way than max_parallel, and none left

@@ -169,6 +169,9 @@ func (s *sim) newMachine(i int) *machine {
 		NodeClass: []string{"big", "small"}[i%2], Attributes: map[string]string{"arch": []string{"arm64", "amd64"}[s.rng.IntN(2)]},
 		Drivers: map[string]fleet.DriverInfo{"wasm": driver, "raw_exec": driver},
 	}
+	if i%4 == 3 {
+		spec.NodePool = otherPool
+	}
 	spec.NodeResources.CPU.CPUShares, spec.NodeResources.Memory.MemoryMB = m.room.CPU, m.room.MemoryMB
 	m.said = spec
 	m.describe("mains")

@@ -24,6 +24,11 @@ func spoiled(b Bug) scheduler.Strategies {
 			}
 		},
 		BugStopOnLost: func(_ *reconcile.Input, r *reconcile.Result) { r.Stops, r.Unknown = append(r.Stops, r.Unknown...), nil },
+		BugShareForgotten: func(_ *reconcile.Input, r *reconcile.Result) {
+			for i := range r.Groups {
+				r.Groups[i].Keep = nil // what to place is decided already
+			}
+		},
 		BugStepTooLarge: func(in *reconcile.Input, r *reconcile.Result) {
 			for i := range r.Groups {
 				g := &r.Groups[i]
@@ -57,6 +62,9 @@ func spoiled(b Bug) scheduler.Strategies {
 func spoiledTypes(b Bug) []string {
 	if b == BugStepTooLarge {
 		return []string{fleet.JobTypeService, fleet.JobTypeSystem}
+	}
+	if b == BugShareForgotten {
+		return []string{fleet.JobTypeService, fleet.JobTypeBatch}
 	}
 	return []string{fleet.JobTypeSystem, fleet.JobTypeSysBatch}
 }

@@ -167,6 +167,7 @@ func (u *users) newJob(i int) *fleet.Job {
 	for k := range 1 + s.rng.IntN(2) {
 		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))
 	}
+	j.NodePool = fleet.NodePoolAll
 	switch s.rng.IntN(6) {
 	case 0:
 		g.Constraints = []fleet.Constraint{{Operand: fleet.OpDistinctHosts}}
@@ -174,6 +175,16 @@ func (u *users) newJob(i int) *fleet.Job {
 		g.Constraints = []fleet.Constraint{{LTarget: "${attr.arch}", Operand: "=", RTarget: "arm64"}}
 	case 2:
 		g.Constraints = []fleet.Constraint{{LTarget: "${attr." + powerSource + "}", Operand: "!=", RTarget: "battery", Mode: fleet.ConstraintAlways}}
+	case 3:
+		if !fleet.PerNode(j.Type) {
+			g.Constraints = []fleet.Constraint{{LTarget: "${node.class}", Operand: fleet.OpDistinctProperty, RTarget: "2"}}
+		}
+	case 4:
+		j.NodePool = fleet.DefaultNodePool
+		if !fleet.PerNode(j.Type) {
+			g.Spreads = []fleet.Spread{{Attribute: "${node.class}"}}
+			g.Affinities = []fleet.Affinity{{LTarget: "${attr.arch}", RTarget: "amd64", Weight: fleet.Ptr(-30)}}
+		}
 	}
 	j.TaskGroups = []fleet.TaskGroup{g}
 	if s.chance(200) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -54,9 +55,9 @@ func (e *env) nodeStatus() *cobra.Command {
 				fmt.Fprintln(e.Out, "no devices; dunlin node invite prints the line that lets one in")
 				return nil
 			}
-			t := newTable(e.Out, "ID", "NAME", "DATACENTER", "LINK", "ELIGIBLE", "STANDING", "CPU", "MEMORY", "VERSION", "CERTIFICATE")
+			t := newTable(e.Out, "ID", "NAME", "DATACENTER", "POOL", "LINK", "ELIGIBLE", "STANDING", "CPU", "MEMORY", "VERSION", "CERTIFICATE")
 			for _, n := range nodes {
-				t.row(fleet.ShortID(n.ID), n.Name, n.Datacenter, n.LinkState, n.SchedulingEligibility == fleet.NodeEligible, standing(n.Identity),
+				t.row(fleet.ShortID(n.ID), n.Name, n.Datacenter, cmp.Or(n.NodePool, fleet.DefaultNodePool), n.LinkState, n.SchedulingEligibility == fleet.NodeEligible, standing(n.Identity),
 					fmt.Sprintf("%d MHz", n.NodeResources.CPU.CPUShares), fmt.Sprintf("%d MiB", n.NodeResources.Memory.MemoryMB), n.Version, until(n.Identity))
 			}
 			if err := t.flush(); err != nil {
@@ -97,7 +98,7 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	}
 	cancel()
 	room := n.Capacity()
-	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Class", n.NodeClass, "Link", link,
+	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Pool", n.Pool(), "Class", n.NodeClass, "Link", link,
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Drain", draining(n), "Standing", standing(n.Identity),
 		"Certificate", until(n.Identity), "Agent", n.Version,
 		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)}, writtenPairs(written)...)

@@ -86,7 +86,7 @@ func (e *env) jobStatus(ctx context.Context, c *api.Client, word string, asJSON 
 		state += " (" + j.StatusDescription + ")"
 	}
 	if err := pairs(e.Out, "ID", j.ID, "Type", j.Type, "Priority", fleet.Or(j.Priority, fleet.DefaultPriority),
-		"Datacenters", joinWords(j.Datacenters), "Status", state, "Version", j.Version, "Submitted", ago(j.SubmitTime, time.Now())); err != nil {
+		"Datacenters", joinWords(j.Datacenters), "Node pool", j.NodePool, "Status", state, "Version", j.Version, "Submitted", ago(j.SubmitTime, time.Now())); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.Out)

@@ -208,6 +208,37 @@ func TestSharesAreKept(t *testing.T) {
 	}
 }
 
+// On equal nodes bin packing uses as few as can be, and the other algorithm as
+// many.
+func TestPackingOfEqualNodes(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		perNode := rapid.Int64Range(1, 12).Draw(rt, "per node")
+		count := rapid.IntRange(20, 200).Draw(rt, "count") * int(perNode) // siblings weigh little against fit
+		least := count / int(perNode)
+		for _, emptiest := range []bool{false, true} {
+			var nodes []Node
+			for k := range 2 * least {
+				nodes = append(nodes, node(state.NodeKey(k+1), perNode*10+9, perNode*10+9))
+			}
+			r := New(Request{Ask: ask, Count: count, Seed: rapid.Uint64().Draw(rt, "seed"), Emptiest: emptiest}, nodes, every)
+			used := map[int]bool{}
+			for range count {
+				i, ok := r.Take(nil)
+				if !ok {
+					rt.Fatal("no room on twice the nodes")
+				}
+				used[i] = true
+			}
+			if want := least; !emptiest && len(used) != want {
+				rt.Fatalf("%d by %d on %d nodes, want %d", count, perNode, len(used), want)
+			}
+			if want := min(count, 2*least); emptiest && len(used) != want {
+				rt.Fatalf("%d on %d nodes, want %d", count, len(used), want)
+			}
+		}
+	})
+}
+
 func TestAffinityWeighsLikeAFullNode(t *testing.T) {
 	nodes := []Node{node(1, 100, 10), node(2, 100, 100), node(3, 100, 100)}
 	r := New(Request{Ask: ask, Count: 1, Affinity: []int64{0, Scale, -Scale}}, nodes, every)
