@@ -91,9 +91,9 @@ func TestSoak(t *testing.T) {
 		n, *soakFor, *soakSeed, s.kills, s.fleet.links.Load(), s.peak)
 }
 
-func newSoak(t *testing.T) *soak {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
+// buildRig is a rig around the program of this tree.
+func buildRig(t *testing.T) *rig {
+	t.Helper()
 	r, err := newRig("")
 	if err != nil {
 		t.Fatal(err)
@@ -105,9 +105,17 @@ func newSoak(t *testing.T) *soak {
 		}
 	})
 	// With the settings of go test, so that what it has compiled is not compiled again.
-	if said, err := exec.CommandContext(ctx, "go", "build", "-o", r.program, "../cmd/dunlin").CombinedOutput(); err != nil {
+	if said, err := exec.CommandContext(t.Context(), "go", "build", "-o", r.program, "../cmd/dunlin").CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v: %s", err, said)
 	}
+	return r
+}
+
+func newSoak(t *testing.T) *soak {
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	r := buildRig(t)
+	var err error
 	s := &soak{t: t, rig: r, rng: rand.New(rand.NewPCG(*soakSeed, 0)), cut: map[*realDevice]int{}}
 	// Devices find out with their next beat that a server was killed.
 	if s.server, s.api, s.quic, err = r.server(ctx, "  beat_interval = \"2s\"\n  lost_after = \"60s\"\n"); err != nil {
