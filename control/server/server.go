@@ -145,7 +145,8 @@ func (s *Server) enrolment() *enroll.Service {
 	}
 }
 
-// listen makes the endpoints of both transports; they trust alike.
+// listen makes the endpoints of both transports; they trust alike. Devices are
+// answered when the server runs.
 func (s *Server) listen() error {
 	clock := trust.NewClock(s.Now)
 	source := s.identity.keeper.Source()
@@ -161,7 +162,7 @@ func (s *Server) listen() error {
 	}
 	s.endpoint, err = quicnet.Over(s.QUIC, quicnet.Options{
 		Credentials: trust.Client{Source: source, Clock: clock}, ServerTLS: tls,
-		ResetKey: trust.DeriveKey(s.identity.secret, "reset"), TokenKey: trust.DeriveKey(s.identity.secret, "token"),
+		Later: true, ResetKey: trust.DeriveKey(s.identity.secret, "reset"), TokenKey: trust.DeriveKey(s.identity.secret, "token"),
 	})
 	return err
 }
@@ -240,6 +241,9 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	if err := s.endpoint.Serve(); err != nil {
+		return errors.Join(err, s.close())
+	}
 	part("leader", s.leadTerms)
 	part("workers", s.work)
 	part("devices", func(ctx context.Context) error { return s.serve(ctx, trust.ProtocolEdge, s.sessions.Serve) })
@@ -249,6 +253,7 @@ func (s *Server) Run(ctx context.Context) error {
 		part("own certificate", s.keepCertificate)
 	}
 	part("http", s.serveHTTP)
+	part("memory", trim)
 	select {
 	case <-s.node.Halted():
 		cancel(s.node.Err())

@@ -19,6 +19,10 @@
 //     only once it is committed.
 //   - Liveness hears of every link, beat and end; it decides, not the session.
 //
+// A link that is idle costs one goroutine here and one per stream that its
+// device holds open: beats are fetched for all links by one goroutine (hear.go),
+// and a push has one only while there is something to tell (push.go).
+//
 // Threading: [Sessions] is safe for concurrent use. Each link has a goroutine
 // that owns its streams' goroutines and waits for them; Serve waits for all.
 package session

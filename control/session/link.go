@@ -35,6 +35,11 @@ type session struct {
 	slow    atomic.Bool   // that it was too slow is in the server's log
 	counted map[fleet.UUID]counting
 	setup   traffic.Count // what the link had carried when it was accepted
+	pushers []*pusher
+	ended   bool // no pusher may start
+
+	ear  sync.Mutex
+	deaf bool // the link has ended: a beat that is found on it is no sign of life any more
 }
 
 func (s *Sessions) serveLink(server context.Context, l link.Link) {
@@ -42,7 +47,7 @@ func (s *Sessions) serveLink(server context.Context, l link.Link) {
 		Sessions: s, link: l, streams: make(chan struct{}, StreamsPerLink), setup: l.Stats().Sides(), nodes: map[fleet.UUID]bool{},
 		telling: map[fleet.UUID]bool{}, places: map[fleet.UUID]fleet.UUID{}, counted: map[fleet.UUID]counting{},
 	}
-	ctx, cancel := context.WithCancel(server)
+	ctx := l.Context() // the link's end ends everything on it
 	leave := func() {
 		if server.Err() != nil {
 			_ = l.Close(link.CodeShutdown, s.parting().Reason("the server stops"))
@@ -50,21 +55,19 @@ func (s *Sessions) serveLink(server context.Context, l link.Link) {
 		}
 		_ = l.Close(link.CodeDone, "")
 	}
-	// The link's end ends everything on it, and the server's end the link.
-	stopLink := context.AfterFunc(l.Context(), cancel)
-	stopServer := context.AfterFunc(ctx, leave)
+	stopServer := context.AfterFunc(server, leave) // and the server's end the link
 	late := time.AfterFunc(RegisterTimeout, func() {
 		if k.registered() == 0 {
 			_ = l.Close(link.CodeProtocol, "no registration in time")
 		}
 	})
-	k.wg.Go(func() { k.beats(ctx) })
+	k.listen(ctx)
 	k.accept(ctx)
 	late.Stop()
-	cancel()
 	leave()
+	k.stopListening()
+	k.stopPushing()
 	k.wg.Wait()
-	stopLink()
 	stopServer()
 	k.settleAll()
 	k.farewell(context.Cause(l.Context()))
@@ -231,7 +234,9 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 			return nil
 		}
 		base, _ := desired.Base(k.Store.View(), &m)
-		k.wg.Go(func() { k.push(ctx, node, base) })
+		if err := k.startPush(ctx, node, base); err != nil {
+			return err
+		}
 		k.wg.Go(func() { k.tellServers(ctx, node) })
 		k.Logger.Info("device registered", "node", node, "address", k.link.RemoteAddr(), "transport", k.link.Transport(), "held", m.Held)
 	}
@@ -270,30 +275,6 @@ func checkRegister(m *wire.Register, region fleet.UUID) error {
 		return fmt.Errorf("the node reports %d attributes; at most %d", len(n.Attributes), fleet.NodeAttributesMax)
 	}
 	return nil
-}
-
-func (k *session) beats(ctx context.Context) {
-	for {
-		b, err := k.link.ReceiveDatagram(ctx)
-		if err != nil {
-			return
-		}
-		var beat wire.Beat
-		if err := wire.Decode(b, &beat); err != nil {
-			k.refused(RefusedNonsense, fmt.Errorf("datagram: %w", err))
-			continue
-		}
-		k.mu.Lock()
-		known := k.nodes[beat.Node]
-		k.mu.Unlock()
-		if !known {
-			k.refused(RefusedForeignNode, fmt.Errorf("a beat of node %s, which has not registered on this link", beat.Node))
-			continue
-		}
-		k.Liveness.Beat(beat.Node)
-		c := k.counts(beat.Node)
-		c.account.beat(c.live, len(b), k.Now())
-	}
 }
 
 // tellServers says, once per link, where the region is.

@@ -3,6 +3,9 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/desired"
@@ -12,54 +15,183 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/link"
 )
 
-// push keeps a device's desired state equal to the region's: on each change of
-// its allocations it sends the difference to what the device holds.
-func (k *session) push(ctx context.Context, node fleet.UUID, held wire.Generation) {
-	err := k.pushAll(ctx, node, held)
-	if err != nil && ctx.Err() == nil {
-		k.Logger.Warn("push to device ended", "node", node, "error", err)
-		_ = k.link.Close(link.CodeInternal, "what this region wants could not be told: "+err.Error())
-	}
+// pusher keeps one device's desired state equal to the region's: on each change
+// of its allocations it sends the difference to what the device holds. It has a
+// goroutine only while it has something to tell; 10,000 that wait for nothing
+// took 100 MB.
+type pusher struct {
+	session *session
+	ctx     context.Context // of the link
+	node    fleet.UUID
+	key     state.NodeKey
+
+	mu      sync.Mutex
+	running bool
+	again   bool // something changed while it ran
+	barred  bool // the device is in quarantine: a change of its row may end that
+	over    bool
+
+	// Owned by the goroutine that runs.
+	st   link.Stream // nil until the first pass
+	held wire.Generation
+	told bool // over this link
 }
 
-func (k *session) pushAll(ctx context.Context, node fleet.UUID, held wire.Generation) error {
-	st, err := k.open(ctx, node, wire.KindDesired)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	if err := say(st, &wire.Header{Kind: wire.KindDesired, Node: node}); err != nil {
-		return err
-	}
+// startPush makes the node's pusher and lets it run for the first time.
+func (k *session) startPush(ctx context.Context, node fleet.UUID, held wire.Generation) error {
 	row := k.Store.View().NodeByID(node)
 	if row == nil {
 		return fmt.Errorf("node %s is not in the region", node)
 	}
-	topic := state.Topic{Table: state.TableNodeAllocs, Key: uint64(row.Key)}
-	for first := true; ; first = false {
-		if !k.trusted(ctx, row.Key) {
-			return nil
+	p := &pusher{session: k, ctx: ctx, node: node, key: row.Key, held: held}
+	k.mu.Lock()
+	if k.ended {
+		k.mu.Unlock()
+		return nil
+	}
+	k.pushers = append(k.pushers, p)
+	k.mu.Unlock()
+	k.Sessions.mu.Lock()
+	k.Sessions.pushers[p.key] = p
+	k.Sessions.mu.Unlock()
+	p.poke()
+	return nil
+}
+
+// stopPushing lets no pusher of the link run any more; one that runs ends with
+// the link.
+func (k *session) stopPushing() {
+	k.mu.Lock()
+	k.ended = true
+	all := k.pushers
+	k.mu.Unlock()
+	for _, p := range all {
+		p.mu.Lock()
+		p.over = true
+		p.mu.Unlock()
+		k.Sessions.mu.Lock()
+		if k.Sessions.pushers[p.key] == p {
+			delete(k.Sessions.pushers, p.key)
 		}
-		wake, raised := k.Store.Watch(topic), k.Store.Watch(state.Topic{Table: state.TableRegion})
-		d := desired.Difference(k.Store.View(), row.Key, held)
-		// The first message is sent even when it is empty: it tells the device
-		// that nothing changed, and confirms the generation it holds.
-		for i, m := range d {
-			if !first && i == 0 && len(d) == 1 && len(m.Allocs) == 0 && !m.Full {
-				break
-			}
-			if err := tell(st, m); err != nil {
-				return err
-			}
-			held = m.Gen
+		k.Sessions.mu.Unlock()
+	}
+}
+
+// poke makes it look, now or when it has ended what it does.
+func (p *pusher) poke() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.over:
+	case p.running:
+		p.again = true
+	default:
+		p.running = true
+		p.session.wg.Go(p.run) // its link waits for this only once it is over
+	}
+}
+
+func (p *pusher) run() {
+	for {
+		err := p.pass()
+		if err != nil && p.ctx.Err() == nil {
+			p.session.Logger.Warn("push to device ended", "node", p.node, "error", err)
+			_ = p.session.link.Close(link.CodeInternal, "what this region wants could not be told: "+err.Error())
 		}
-		select {
-		case <-wake:
-		case <-raised: // everything is told anew in the new epoch
-		case <-ctx.Done():
-			return nil
+		p.mu.Lock()
+		p.over = p.over || err != nil
+		if !p.again || p.over {
+			p.running = false
+			p.mu.Unlock()
+			return
+		}
+		p.again = false
+		p.mu.Unlock()
+	}
+}
+
+// pass sends what the device lacks of the newest view.
+func (p *pusher) pass() error {
+	if p.st == nil {
+		st, err := p.session.open(p.ctx, p.node, wire.KindDesired)
+		if err != nil {
+			return err
+		}
+		p.st = st // it ends with the link
+		if err := say(st, &wire.Header{Kind: wire.KindDesired, Node: p.node}); err != nil {
+			return err
 		}
 	}
+	if p.quarantined() {
+		return nil
+	}
+	// The first message is sent even when it is empty: it tells the device
+	// that nothing changed, and confirms the generation it holds.
+	d := desired.Difference(p.session.Store.View(), p.key, p.held)
+	for i, m := range d {
+		if p.told && i == 0 && len(d) == 1 && len(m.Allocs) == 0 && !m.Full {
+			break
+		}
+		if err := tell(p.st, m); err != nil {
+			return err
+		}
+		p.held, p.told = m.Gen, true
+	}
+	return nil
+}
+
+// quarantined says whether the node may not be told what to run. It then keeps
+// what it has, and a change of its row makes the pusher look again.
+func (p *pusher) quarantined() bool {
+	p.mu.Lock()
+	p.barred = true // before the look: what changes after it must not be missed
+	p.mu.Unlock()
+	if n := p.session.Store.View().Node(p.key); n != nil && !n.Identity.Trusted() {
+		return true
+	}
+	p.mu.Lock()
+	p.barred = false
+	p.mu.Unlock()
+	return false
+}
+
+// concerns says whether a change of the node's row does anything to it.
+func (p *pusher) concerns() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.barred
+}
+
+// pokePushers wakes the pushers that have something to look at, until ctx ends.
+func (s *Sessions) pokePushers(ctx context.Context, feed *state.Feed) {
+	for {
+		select {
+		case <-feed.Wake():
+		case <-ctx.Done():
+			return
+		}
+		rows, all := feed.Take()
+		for _, p := range s.touched(rows, all) {
+			p.poke()
+		}
+	}
+}
+
+// touched are the pushers that changes concern.
+func (s *Sessions) touched(rows []state.Topic, all bool) (out []*pusher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// When the epoch is raised everything is told anew.
+	if all || slices.Contains(rows, state.Topic{Table: state.TableRegion}) {
+		return slices.Collect(maps.Values(s.pushers))
+	}
+	for _, topic := range rows {
+		p := s.pushers[state.NodeKey(topic.Key)]
+		if p != nil && (topic.Table == state.TableNodeAllocs || p.concerns()) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // tell sends one message and waits until the device has it on disk.

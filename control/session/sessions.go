@@ -77,6 +77,8 @@ type Sessions struct {
 
 	mu       sync.Mutex
 	links    map[fleet.UUID]*session
+	pushers  map[state.NodeKey]*pusher
+	ears     map[*session]struct{} // whose beats are fetched; see hear.go
 	accounts map[fleet.UUID]*account
 }
 
@@ -87,6 +89,8 @@ func New(c Config) *Sessions {
 		statuses: make(chan statusJob, StatusQueueMax),
 		modules:  make(chan struct{}, ModulesPerServer),
 		links:    map[fleet.UUID]*session{},
+		pushers:  map[state.NodeKey]*pusher{},
+		ears:     map[*session]struct{}{},
 		accounts: map[fleet.UUID]*account{},
 	}
 	s.parting = sync.OnceValue(s.Spread)
@@ -102,6 +106,10 @@ func (s *Sessions) Serve(ctx context.Context, listeners ...link.Listener) error 
 	defer cancel(nil)
 	wg.Go(func() { s.commitStatuses(ctx) })
 	wg.Go(func() { s.cutRevoked(ctx) })
+	wg.Go(func() { s.fetchBeats(ctx) })
+	feed := s.Store.Feed(state.TableNodeAllocs, state.TableNodes, state.TableRegion) // before there is a link
+	defer feed.Close()
+	wg.Go(func() { s.pokePushers(ctx, feed) })
 	for _, l := range listeners {
 		wg.Go(func() { cancel(s.accept(ctx, l, &wg)) })
 	}

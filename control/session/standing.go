@@ -67,22 +67,6 @@ func (s *Sessions) cutRevoked(ctx context.Context) {
 	}
 }
 
-// trusted waits until a node may be told what to run. While it is in quarantine
-// it keeps what it has. It reports false when ctx ends first.
-func (k *session) trusted(ctx context.Context, key state.NodeKey) bool {
-	for {
-		wake := k.Store.Watch(state.Topic{Table: state.TableNodes, Key: uint64(key)})
-		if n := k.Store.View().Node(key); n == nil || n.Identity.Trusted() {
-			return true
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
 // note records the certificate that a device came with, if the log does not know
 // it: those made by hand are first seen here. An older one than the log knows,
 // of the same key, is one whose successor the device did not get.

@@ -35,6 +35,7 @@ type Topic struct {
 type watches struct {
 	mu    sync.Mutex
 	chans map[Topic]chan struct{}
+	feeds map[*Feed]struct{}
 }
 
 func (w *watches) init() { w.chans = map[Topic]chan struct{}{} }
@@ -64,6 +65,9 @@ func (w *watches) fire(t *touched) {
 	for topic := range t.rows {
 		w.close(topic)
 	}
+	for f := range w.feeds {
+		f.put(t)
+	}
 }
 
 func (w *watches) close(topic Topic) {
@@ -78,6 +82,9 @@ func (w *watches) fireAll() {
 	defer w.mu.Unlock()
 	for topic := range w.chans {
 		w.close(topic)
+	}
+	for f := range w.feeds {
+		f.put(nil)
 	}
 }
 

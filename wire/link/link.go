@@ -49,7 +49,8 @@ type Link interface {
 	// SendDatagram sends a message that may be lost or come out of order. A message that is too long for the path is
 	// a *DatagramSizeError. It waits while the send queue is full (a few dozen), until the link ends at the latest.
 	SendDatagram(p []byte) error
-	// ReceiveDatagram waits for the next datagram. Those that nobody takes are dropped beyond a bound.
+	// ReceiveDatagram waits for the next datagram. Those that nobody takes are dropped beyond a bound. With a context that has
+	// ended it takes what is there and does not wait.
 	ReceiveDatagram(ctx context.Context) ([]byte, error)
 
 	// Context ends when the link ends; context.Cause is then the reason.

@@ -137,7 +137,23 @@ func datagrams(t *testing.T, open Open) {
 			t.Errorf("received %q, %v", got, err)
 		}
 	}
-	err := p.dialed.SendDatagram(make([]byte, 10_000))
+	// With a context that has ended, what is there is taken and nothing is waited for.
+	ended, end := context.WithCancel(p.ctx)
+	end()
+	if got, err := p.accepted.ReceiveDatagram(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("nothing is there, and taken at once: %q, %v", got, err)
+	}
+	check(t, p.dialed.SendDatagram([]byte("late")))
+	var got []byte
+	var err error
+	for got == nil && p.ctx.Err() == nil {
+		time.Sleep(time.Millisecond) // it travels; both kinds of adapters are here, in bubbles and out of them
+		got, err = p.accepted.ReceiveDatagram(ended)
+	}
+	if err != nil || string(got) != "late" {
+		t.Errorf("taken at once: %q, %v", got, err)
+	}
+	err = p.dialed.SendDatagram(make([]byte, 10_000))
 	size, ok := errors.AsType[*link.DatagramSizeError](err)
 	if !ok || size.Size != 10_000 || size.Max < 1000 {
 		t.Errorf("a long datagram: %v", err)

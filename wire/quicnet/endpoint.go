@@ -19,7 +19,7 @@ type Endpoint struct {
 	options   Options
 	socket    net.PacketConn
 	transport *quic.Transport
-	listener  *quic.Listener // nil if it only dials
+	listener  *quic.Listener // nil if it only dials, and before Serve
 	sessions  tls.ClientSessionCache
 
 	handshakes atomic.Int64 // accepted by QUIC, not finished
@@ -86,15 +86,27 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 	for _, protocol := range o.ServerTLS.NextProtos {
 		e.queues[protocol] = link.NewQueue()
 	}
-	listener, err := e.transport.Listen(o.ServerTLS, e.serverConfig(o.ServerTLS.NextProtos))
+	if o.Later {
+		return e, nil
+	}
+	if err := e.Serve(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// Serve begins to answer handshakes; see Options.Later.
+func (e *Endpoint) Serve() error {
+	tls := e.options.ServerTLS
+	listener, err := e.transport.Listen(tls, e.serverConfig(tls.NextProtos))
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", socket.LocalAddr(), errors.Join(err, e.Close()))
+		return fmt.Errorf("listen on %s: %w", e.socket.LocalAddr(), err)
 	}
 	e.listener = listener
 	for range Acceptors {
 		e.work.Go(e.acceptLoop)
 	}
-	return e, nil
+	return nil
 }
 
 // Addr is the local address of the socket.

@@ -24,6 +24,7 @@ type fixture struct {
 	node   *trust.Material // of the moment
 	client *Endpoint
 	server *Endpoint
+	later  bool // serve leaves handshakes unanswered
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -47,7 +48,7 @@ func (f *fixture) serve(address string) *Endpoint {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	e, err := Open(address, Options{ServerTLS: conf})
+	e, err := Open(address, Options{ServerTLS: conf, Later: f.later})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -132,6 +133,31 @@ func TestEarlyDataIsNotTaken(t *testing.T) {
 	}
 	if s := conn.ConnectionState(); s.Used0RTT || !s.TLS.DidResume {
 		t.Errorf("early data was used: %t; the session was resumed: %t", s.Used0RTT, s.TLS.DidResume)
+	}
+}
+
+// An endpoint that serves later is silent until then, and a client that dialled before gets in.
+func TestServeLater(t *testing.T) {
+	f := newFixture(t)
+	address := f.server.Addr().String()
+	f.server.Close()
+	f.later = true
+	f.server = f.serve(address)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := f.client.Dial(ctx, address, trust.ProtocolEdge); !errors.Is(err, link.ErrNoAnswer) {
+		t.Errorf("before it serves: %v; want no answer", err)
+	}
+	dialled := make(chan error, 1)
+	go func() {
+		_, err := f.client.Dial(t.Context(), address, trust.ProtocolEdge)
+		dialled <- err
+	}()
+	if err := f.server.Serve(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-dialled; err != nil {
+		t.Errorf("a client that dialled while it began to serve: %v", err)
 	}
 }
 

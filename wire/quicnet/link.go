@@ -68,9 +68,26 @@ func (l *quicLink) SendDatagram(p []byte) error {
 }
 
 func (l *quicLink) ReceiveDatagram(ctx context.Context) ([]byte, error) {
-	p, err := l.conn.ReceiveDatagram(ctx)
+	if ctx.Err() == nil {
+		p, err := l.conn.ReceiveDatagram(ctx)
+		return p, words(err)
+	}
+	p, err := l.conn.ReceiveDatagram(atOnce{ctx})
+	if p == nil && err == nil {
+		err = context.Cause(ctx)
+	}
 	return p, words(err)
 }
+
+// atOnce is a context that has ended and denies it: the library asks for the end before it looks for a datagram, and here a
+// datagram comes first.
+type atOnce struct{ context.Context }
+
+// Err implements context.Context, for context.Cause.
+func (atOnce) Err() error { return nil }
+
+// Value implements context.Context; context.Cause would find the true end by it.
+func (atOnce) Value(any) any { return nil }
 
 func (l *quicLink) Close(code link.Code, reason string) error {
 	l.closeWith(code, reason)

@@ -48,6 +48,10 @@ type Options struct {
 	Credentials Credentials // nil: this endpoint does not dial
 	ServerTLS   *tls.Config // of trust.ServerTLS; nil: this endpoint does not listen
 
+	// Later leaves handshakes unanswered until Serve: a server that reads its log first must not spend its start on devices that it
+	// cannot welcome yet. They repeat their first packet, which costs nobody anything.
+	Later bool
+
 	// Profile gives the profile of a protocol; nil is link.DefaultProfile.
 	Profile func(protocol string) link.Profile
 

@@ -145,6 +145,11 @@ func (l *tlsLink) SendDatagram(p []byte) error {
 
 func (l *tlsLink) ReceiveDatagram(ctx context.Context) ([]byte, error) {
 	select {
+	case p := <-l.datagrams: // also when ctx has ended
+		return p, nil
+	default:
+	}
+	select {
 	case p := <-l.datagrams:
 		return p, nil
 	case <-ctx.Done():
