@@ -11,7 +11,7 @@ const (
 	PauseMin       = time.Second      // first pause after a failure; half of it to all of it is waited
 	PauseMax       = time.Minute      // longest, and the pause after a refusal
 	CrowdMin       = 2 * time.Second  // narrowest window of a device that found no room
-	CrowdDoublings = 3                // of that window, at most
+	CrowdDoublings = 1                // of that window, at most
 	StableAfter    = time.Minute      // a link that lasted so long earns a short pause
 	DialTimeout    = 15 * time.Second // of an attempt without alternative
 	FallbackAfter  = 6 * time.Second  // of an attempt with one: a handshake over a bad path takes three round trips

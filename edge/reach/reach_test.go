@@ -103,7 +103,7 @@ func TestServersDictate(t *testing.T) {
 	stranger := New([]link.Server{a}, nil, 0)
 	stranger.Failed(quic(a, FallbackAfter), Outcome{Busy: true}, now)
 	next(t, stranger, quic(a, FallbackAfter), link.BusySpread.Max)
-	for _, want := range []time.Duration{2, 4, 8, 8} { // the fleet is larger than was thought
+	for _, want := range []time.Duration{2, 2, 2} { // the fleet is larger than was thought
 		stranger.Failed(quic(a, FallbackAfter), Outcome{Busy: true}, now)
 		next(t, stranger, quic(a, FallbackAfter), want*link.BusySpread.Max)
 	}
