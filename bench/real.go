@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -233,6 +234,11 @@ func (d *realDevice) Logs(context.Context, fleet.UUID, string) (string, string, 
 
 // Ended implements session.Device.
 func (d *realDevice) Ended(context.Context, fleet.UUID, string) bool { return true }
+
+// Files implements session.Device: nothing is written here.
+func (d *realDevice) Files(context.Context, fleet.UUID) (*allocfs.FS, error) {
+	return nil, errors.New("a simulated device has no files")
+}
 
 // running counts what the device would run.
 func (d *realDevice) running() map[fleet.UUID]bool {

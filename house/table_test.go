@@ -65,11 +65,12 @@ var table = []line{
 	{"edge/statedb", "edge/device fleet wire wire/codec", "", "keeps what the core says to keep"},
 	{"edge/wear", "fleet", "", "counts bytes by class and day; where they come from is its owner's business"},
 	{"edge/logstore", "drivers/tasklog fleet", "", "keeps folders of log files; which tasks they are of, it is told"},
+	{"edge/allocfs", "fleet", "", "looks at one folder of files; whose it is and who asks, it is told"},
 	{"edge/artifact", "drivers/config fleet wire wire/blob wire/patch", "", "brings modules by digest into the blob store, in whatever form; the link is a port of its own"},
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
-	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/device edge/logstore edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
+	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/allocfs edge/device edge/logstore edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
 	{"edge/reach", "wire/link", "", "which server next, by which transport, is decided from outcomes alone"},
-	{"edge/session", "drivers/tasklog edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs for the server and knows neither runner nor QUIC"},
+	{"edge/session", "drivers/tasklog edge/allocfs edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs and files for the server and knows neither runner nor QUIC"},
 	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/logstore edge/runner edge/session edge/statedb edge/wear fleet runtime/host wire wire/blob wire/link wire/traffic wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},
 
@@ -118,7 +119,7 @@ var table = []line{
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
 	{"sim/identity", "", "api control/server edge/agent fleet wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},
 	{"sim/road", "", "api edge/agent edge/statedb fleet", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the names of the files to damage"},
-	{"bench", "api edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
+	{"bench", "api edge/allocfs edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
 		"measures the shipped binary from outside; simulated devices speak the real protocol"},
 	{"house", "", "", "looks at source text only"},
 }

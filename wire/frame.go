@@ -34,11 +34,13 @@ const (
 	KindProbe    Kind = 36 // the server asks whether a device is still there
 	KindTraffic  Kind = 50
 	KindWritten  Kind = 45
+	KindFiles    Kind = 55 // the server reads files of an allocation
+	KindExec     Kind = 56 // the server runs a command beside a task
 )
 
 func (k Kind) known() bool {
 	switch k {
-	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindServers, KindRenew, KindProbe, KindWritten, KindTraffic:
+	case KindRegister, KindStatus, KindModule, KindDesired, KindLogs, KindJoin, KindFacts, KindServers, KindRenew, KindProbe, KindWritten, KindTraffic, KindFiles, KindExec:
 		return true
 	}
 	return false
@@ -81,6 +83,14 @@ const (
 	typeTrafficRequest = 50
 	typeTrafficAnswer  = 51
 	typeWrittenAnswer  = 45
+
+	typeFsRequest   = 55
+	typeFsAnswer    = 56
+	typeFsPiece     = 57
+	typeExecRequest = 58
+	typeExecAnswer  = 59
+	typeExecInput   = 60
+	typeExecOutput  = 61
 )
 
 // ErrFrameTooLong says that a peer announced or a caller built a frame beyond

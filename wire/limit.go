@@ -22,6 +22,13 @@ var frameMax = map[byte]int{
 	typeRenewRequest:  64,
 	typeRenewAnswer:   PEMBytesMax + ErrorBytesMax + 64,
 	typeProbeAnswer:   64,
+	typeFsRequest:     PathBytesMax + 256,
+	typeFsAnswer:      2 << 20, // FsEntriesMax long names
+	typeFsPiece:       FsPieceBytesMax + ErrorBytesMax + 64,
+	typeExecRequest:   ExecArgvBytesMax + 4<<10,
+	typeExecAnswer:    ErrorBytesMax + 64,
+	typeExecInput:     ExecDataBytesMax + 64,
+	typeExecOutput:    ExecDataBytesMax + ErrorBytesMax + 64,
 }
 
 func limitOf(m Message) int {

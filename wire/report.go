@@ -16,8 +16,10 @@ func (k Kind) Class() traffic.Class {
 		return traffic.Modules
 	case KindDesired:
 		return traffic.Desired
-	case KindLogs:
+	case KindLogs, KindFiles: // what is read of a device in bulk, and is slowed alike when the link's budget is short
 		return traffic.Logs
+	case KindExec:
+		return traffic.Exec
 	}
 	return traffic.Other
 }

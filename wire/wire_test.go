@@ -26,6 +26,8 @@ var messages = []func() Message{
 	func() Message { return &TrafficRequest{} }, func() Message { return &TrafficAnswer{} },
 	func() Message { return &RenewRequest{} }, func() Message { return &RenewAnswer{} }, func() Message { return &ProbeAnswer{} },
 	func() Message { return &WrittenAnswer{} },
+	func() Message { return &FsRequest{} }, func() Message { return &FsAnswer{} }, func() Message { return &FsPiece{} },
+	func() Message { return &ExecRequest{} }, func() Message { return &ExecAnswer{} }, func() Message { return &ExecInput{} }, func() Message { return &ExecOutput{} },
 }
 
 func TestEveryTypeIsTested(t *testing.T) {
@@ -38,7 +40,8 @@ func TestEveryTypeIsTested(t *testing.T) {
 			t.Errorf("message type %d has no round-trip test", n)
 		}
 	}
-	for _, n := range []byte{typeFacts, typeFactsAck, typeModuleFrom, typeRenewRequest, typeRenewAnswer, typeProbeAnswer, typeTrafficRequest, typeTrafficAnswer} {
+	for _, n := range []byte{typeFacts, typeFactsAck, typeModuleFrom, typeRenewRequest, typeRenewAnswer, typeProbeAnswer, typeTrafficRequest, typeTrafficAnswer,
+		typeFsRequest, typeFsAnswer, typeFsPiece, typeExecRequest, typeExecAnswer, typeExecInput, typeExecOutput} {
 		if !seen[n] {
 			t.Errorf("message type %d has no round-trip test", n)
 		}
@@ -161,6 +164,23 @@ func draw(t *rapid.T, m Message) {
 		*m = ProbeAnswer{uuid(t)}
 	case *WrittenAnswer:
 		*m = WrittenAnswer{bytesOf(t), text(t)}
+	case *FsRequest:
+		*m = FsRequest{uuid(t), FsVerb(rapid.IntRange(int(FsList), int(FsRead)).Draw(t, "verb")), text(t), yes(t), number(t), number(t), number(t), yes(t)}
+	case *FsAnswer:
+		*m = FsAnswer{FsRefusal(rapid.IntRange(0, int(FsFailed)).Draw(t, "refusal")), text(t), list(t, func(t *rapid.T) fleet.FileInfo {
+			return fleet.FileInfo{Name: text(t), IsDir: yes(t), Size: signed(t), FileMode: text(t), ModTime: time.Unix(0, signed(t)).UTC(), ContentType: text(t)}
+		}), yes(t), number(t) >> 1}
+	case *FsPiece:
+		*m = FsPiece{bytesOf(t), FsEvent(rapid.IntRange(0, int(FsBroken)).Draw(t, "event")), text(t)}
+	case *ExecRequest:
+		*m = ExecRequest{uuid(t), text(t), list(t, text), yes(t)}
+	case *ExecAnswer:
+		*m = ExecAnswer{text(t)}
+	case *ExecInput:
+		side := rapid.Uint64Range(0, ExecSidesMax)
+		*m = ExecInput{bytesOf(t), yes(t), TerminalSize{side.Draw(t, "rows"), side.Draw(t, "columns")}}
+	case *ExecOutput:
+		*m = ExecOutput{ExecStream(rapid.IntRange(int(ExecStdout), int(ExecEnd)).Draw(t, "stream")), bytesOf(t), signed(t), text(t)}
 	default:
 		t.Fatalf("no way to draw a %T", m)
 	}
@@ -273,6 +293,11 @@ func FuzzDecode(f *testing.F) {
 		&DesiredAck{Gen: Generation{1, 2}}, &LogRequest{Task: "main", Stream: "stdout", Follow: true}, &LogAnswer{Error: "no"}, &Beat{Seq: 7},
 		&Facts{Seq: 2, Set: []Attribute{{"power.source", "battery"}}, Unset: []string{"tpm.version"}}, &FactsAck{Seq: 2},
 		&JoinRequest{Token: "t"}, &JoinAnswer{Name: "n", CertPEM: []byte("x")}, &WrittenAnswer{JSON: []byte("{}")},
+		&FsRequest{Verb: FsRead, Path: "alloc/logs/main.stdout.0", FromEnd: true, Offset: 10, Limit: 5, Follow: true},
+		&FsAnswer{Files: []fleet.FileInfo{{Name: "logs", IsDir: true, FileMode: "drwxr-xr-x"}}, More: true, Offset: 7}, &FsAnswer{Refusal: FsNotFound, Error: "no"},
+		&FsPiece{Data: []byte("x")}, &FsPiece{Event: FsBroken, Error: "no"},
+		&ExecRequest{Task: "main", Argv: []string{"sh", "-c", "exit 3"}, Terminal: true}, &ExecAnswer{Error: "no"},
+		&ExecInput{Data: []byte("x"), End: true, Size: TerminalSize{24, 80}}, &ExecOutput{Stream: ExecStdout, Data: []byte("x")}, &ExecOutput{Stream: ExecEnd, Code: 3},
 	}
 	for _, m := range seeds {
 		f.Add(EncodeDatagram(m))

@@ -14,7 +14,7 @@ type API struct {
 	mux      *http.ServeMux
 	pools    *http.ServeMux // below poolPrefix
 	blocking chan struct{}  // counts queries that wait
-	streams  chan struct{}  // counts log streams
+	streams  chan struct{}  // counts streams of logs and files
 	pushes   chan struct{}  // counts modules being taken in
 }
 
@@ -114,6 +114,11 @@ func (a *API) routes() map[string]methods {
 		"/v1/gateways":                         get(a.listGateways),
 		"/v1/gateway/{id}/revoke":              put(a.revokeGateway),
 		"/v1/client/fs/logs/{id}":              get(a.logs),
+		"/v1/client/fs/ls/{id}":                get(a.listFiles),
+		"/v1/client/fs/stat/{id}":              get(a.statFile),
+		"/v1/client/fs/cat/{id}":               get(a.catFile),
+		"/v1/client/fs/readat/{id}":            get(a.readFileAt),
+		"/v1/client/fs/stream/{id}":            get(a.streamFile),
 		"/v1/allocation/{id}/stop":             put(a.stopAllocation),
 		"/v1/allocation/{id}/adopt":            put(a.adoptAllocation),
 		"/v1/node/pools":                       {http.MethodGet: a.listPools, http.MethodPut: a.putPool},

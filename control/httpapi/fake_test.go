@@ -44,6 +44,7 @@ type region struct {
 	noLeader  bool
 	linked    map[fleet.UUID]bool
 	output    func(ctx context.Context, req wire.LogRequest) (io.ReadCloser, error)
+	files     func(ctx context.Context, req wire.FsRequest) (*wire.FsAnswer, func() (*wire.FsPiece, error), error)
 	modules   map[string][]byte
 	plan      *PlanResult
 	unhealthy bool
@@ -154,6 +155,10 @@ func (g *region) Connected(node fleet.UUID) bool { return g.linked[node] }
 
 func (g *region) Logs(ctx context.Context, _ fleet.UUID, req wire.LogRequest) (io.ReadCloser, error) {
 	return g.output(ctx, req)
+}
+
+func (g *region) Files(ctx context.Context, _ fleet.UUID, req wire.FsRequest) (*wire.FsAnswer, func() (*wire.FsPiece, error), error) {
+	return g.files(ctx, req)
 }
 
 func (g *region) Written(context.Context, fleet.UUID) (*fleet.DiskWrites, error) {

@@ -9,19 +9,30 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // piece is one read of a device's stream.
 type piece struct {
-	data []byte
-	err  error
+	data  []byte
+	event string // what became of the file, in the field's words
+	err   error
+}
+
+// framing is a device's stream as it is to be passed on.
+type framing struct {
+	file  string // named in each frame
+	alloc fleet.UUID
+	from  int64        // where in the file the first piece is from
+	next  func() piece // the next one; blocks
+	stop  func() error // ends a blocked next
 }
 
 // sendFrames passes the bytes on in the framed JSON that clients of the field
 // read, with heartbeats while the task is silent. A stream that breaks off is
 // aborted: the frames have no place for an error, and an orderly end would claim
 // that there was no more output.
-func (a *API) sendFrames(ctx context.Context, w http.ResponseWriter, q *logQuery, out io.ReadCloser) {
+func (a *API) sendFrames(ctx context.Context, w http.ResponseWriter, f framing) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)
@@ -29,34 +40,33 @@ func (a *API) sendFrames(ctx context.Context, w http.ResponseWriter, q *logQuery
 	ctx, cancel := context.WithCancel(ctx)
 	pieces := make(chan piece)
 	var wg sync.WaitGroup
-	wg.Go(func() { pump(ctx, out, pieces) })
-	broken := a.frames(ctx, w, rc, q, pieces)
+	wg.Go(func() { pump(ctx, f.next, pieces) })
+	broken := a.frames(ctx, w, rc, f, pieces)
 	cancel()
-	_ = out.Close() // ends a blocked read
+	_ = f.stop()
 	wg.Wait()
 	if broken != nil {
-		a.brokeOff(q, broken)
+		a.brokeOff(f.alloc, f.file, broken)
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func pump(ctx context.Context, out io.Reader, pieces chan<- piece) {
+func pump(ctx context.Context, next func() piece, pieces chan<- piece) {
 	for {
-		buf := make([]byte, LogChunkBytesMax)
-		n, err := out.Read(buf)
+		p := next()
 		select {
-		case pieces <- piece{buf[:n], err}:
+		case pieces <- p:
 		case <-ctx.Done():
 			return
 		}
-		if err != nil {
+		if p.err != nil {
 			return
 		}
 	}
 }
 
 // frames returns nil when the output has ended.
-func (a *API) frames(ctx context.Context, w io.Writer, rc *http.ResponseController, q *logQuery, pieces <-chan piece) error {
+func (a *API) frames(ctx context.Context, w io.Writer, rc *http.ResponseController, f framing, pieces <-chan piece) error {
 	beat := time.NewTicker(LogHeartbeatEvery)
 	defer beat.Stop()
 	frame := func(f api.StreamFrame) error {
@@ -66,14 +76,16 @@ func (a *API) frames(ctx context.Context, w io.Writer, rc *http.ResponseControll
 		}
 		return send(w, rc, b)
 	}
-	file := q.ask.Task + "." + q.ask.Stream
-	var offset int64
+	offset := f.from
 	for {
 		select {
 		case p := <-pieces:
-			if len(p.data) > 0 {
+			if p.event == api.FileTruncated {
+				offset = 0
+			}
+			if len(p.data) > 0 || p.event != "" {
 				offset += int64(len(p.data)) // of the frame's end, as the field counts
-				if err := frame(api.StreamFrame{Offset: offset, Data: p.data, File: file}); err != nil {
+				if err := frame(api.StreamFrame{Offset: offset, Data: p.data, File: f.file, FileEvent: p.event}); err != nil {
 					return err
 				}
 			}

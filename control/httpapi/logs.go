@@ -50,22 +50,25 @@ func (a *API) logs(w http.ResponseWriter, r *http.Request) error {
 	defer out.Close()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if q.plain {
-		return a.sendPlain(w, q, out)
+		return a.sendPlain(w, q.alloc.ID, q.ask.Task+"."+q.ask.Stream, out)
 	}
-	a.sendFrames(ctx, w, q, out)
+	a.sendFrames(ctx, w, framing{
+		file: q.ask.Task + "." + q.ask.Stream, alloc: q.alloc.ID, stop: out.Close,
+		next: func() piece {
+			buf := make([]byte, LogChunkBytesMax)
+			n, err := out.Read(buf)
+			return piece{data: buf[:n], err: err}
+		},
+	})
 	return nil
 }
 
 func (a *API) logQuery(r *http.Request) (*logQuery, error) {
-	v := a.Store.View()
-	row, err := findAlloc(v, r.PathValue("id"))
+	_, row, node, err := a.placed(r)
 	if err != nil {
 		return nil, err
 	}
-	q := &logQuery{alloc: row, node: v.Node(row.Node)}
-	if q.node == nil {
-		return nil, fmt.Errorf("allocation %s is on a node without a row", row.ID)
-	}
+	q := &logQuery{alloc: row, node: node}
 	p := r.URL.Query()
 	q.ask = wire.LogRequest{Alloc: row.ID, Stream: api.LogStdout}
 	if q.ask.Task, err = taskOf(row.GroupSpec(), p.Get("task")); err != nil {
@@ -137,12 +140,7 @@ func orWord(s, def string) string {
 // the last lines the region was told. It answers at once, because waiting for a
 // device that may be gone for days is no answer.
 func (a *API) absent(q *logQuery) error {
-	text := fmt.Sprintf("device %s has no link to this server", q.node.Spec.Name)
-	if q.node.Link == fleet.LinkUnreachable || q.node.Link == fleet.LinkLost {
-		since := time.Unix(0, q.node.LinkSince)
-		text = fmt.Sprintf("device %s is %s since %s (%s ago)", q.node.Spec.Name, q.node.Link,
-			since.UTC().Format(time.RFC3339), a.Now().Sub(since).Round(time.Second))
-	}
+	text := a.away(q.node)
 	if last := lastOutput(q.alloc, q.ask.Task); last != "" {
 		return refuse(http.StatusBadGateway, "%s; last known output:\n%s", text, last)
 	}
@@ -165,7 +163,7 @@ func lastOutput(row *state.Alloc, task string) string {
 
 // sendPlain passes the bytes on as they are. What breaks the stream off goes
 // into a trailer, because the status is long sent.
-func (a *API) sendPlain(w http.ResponseWriter, q *logQuery, out io.Reader) error {
+func (a *API) sendPlain(w http.ResponseWriter, alloc fleet.UUID, file string, out io.Reader) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Trailer", api.LogErrorTrailer)
@@ -177,7 +175,7 @@ func (a *API) sendPlain(w http.ResponseWriter, q *logQuery, out io.Reader) error
 		n, err := out.Read(buf)
 		if n > 0 {
 			if err := send(w, rc, buf[:n]); err != nil {
-				a.brokeOff(q, err)
+				a.brokeOff(alloc, file, err)
 				return nil
 			}
 		}
@@ -191,14 +189,14 @@ func (a *API) sendPlain(w http.ResponseWriter, q *logQuery, out io.Reader) error
 	}
 }
 
-// brokeOff notes why a stream of logs ended early. A client that leaves is nothing; one that stays and does not read is let go after
-// LogWriteTimeout, and may want to know.
-func (a *API) brokeOff(q *logQuery, err error) {
+// brokeOff notes why a stream of a device's file ended early. A client that leaves is nothing; one that stays and does not read is let
+// go after LogWriteTimeout, and may want to know.
+func (a *API) brokeOff(alloc fleet.UUID, file string, err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		a.Logger.Info("a client that read nothing of a log for a while is let go", "alloc", q.alloc.ID, "task", q.ask.Task, "limit", LogWriteTimeout)
+		a.Logger.Info("a client that read nothing of a file for a while is let go", "alloc", alloc, "file", file, "limit", LogWriteTimeout)
 		return
 	}
-	a.Logger.Debug("log stream broke off", "alloc", q.alloc.ID, "error", err)
+	a.Logger.Debug("a stream of a device broke off", "alloc", alloc, "file", file, "error", err)
 }
 
 func send(w io.Writer, rc *http.ResponseController, b []byte) error {

@@ -26,6 +26,9 @@ type Log interface {
 type Sessions interface {
 	Connected(node fleet.UUID) bool
 	Logs(ctx context.Context, node fleet.UUID, req wire.LogRequest) (io.ReadCloser, error)
+	// Files asks a device about files of an allocation. After an answer to wire.FsRead, next gives the pieces, and io.EOF at the end.
+	// All ends with ctx.
+	Files(ctx context.Context, node fleet.UUID, req wire.FsRequest) (answer *wire.FsAnswer, next func() (*wire.FsPiece, error), err error)
 	// Traffic is what was counted here; false: the node had no link. AskTraffic asks the device for its own account.
 	Traffic(node fleet.UUID) (traffic.Book, bool)
 	AskTraffic(ctx context.Context, node fleet.UUID) (*wire.TrafficAnswer, error)

@@ -117,7 +117,7 @@ func TestALogReaderThatStopsIsLetGo(t *testing.T) {
 				if !out.closed.Load() || len(a.streams) != 0 {
 					t.Errorf("not given up after %s; %d streams", time.Since(begun), len(a.streams))
 				}
-				if !strings.Contains(said.String(), "read nothing of a log") {
+				if !strings.Contains(said.String(), "read nothing of a file") {
 					t.Errorf("the server's log: %s", said)
 				}
 				cancel()

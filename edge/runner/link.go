@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -97,6 +98,24 @@ func (r *Runner) keptLogs(id fleet.UUID, taskName string, known bool) (dir, name
 		return "", "", fmt.Errorf("the files of allocation %s were removed to make room, its logs to keep within the device's quota of %d MB", id, r.opts.Logs.Quota()/1e6)
 	}
 	return "", "", fmt.Errorf("allocation %s is not on this device", id)
+}
+
+// Files opens the folder of an allocation. Of one that is gone, that is its logs, if they are kept.
+func (r *Runner) Files(ctx context.Context, id fleet.UUID) (*allocfs.FS, error) {
+	v, ok, err := r.alloc(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if ok && !v.Cleared {
+		return allocfs.Open(r.allocDir(id))
+	}
+	if dir, kept := r.opts.Logs.Find(id); kept {
+		return allocfs.OpenKept(dir)
+	}
+	if ok {
+		return nil, fmt.Errorf("the files of allocation %s were removed when it was over, and it left no logs: %w", id, allocfs.ErrNotFound)
+	}
+	return nil, fmt.Errorf("allocation %s is not on this device: %w", id, allocfs.ErrNotFound)
 }
 
 // Ended reports whether a task will print nothing more.

@@ -20,6 +20,7 @@ import (
 	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/drivers/fake"
 	"github.com/dunlin-edge/dunlin/drivers/tasklog"
+	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/edge/logstore"
 	"github.com/dunlin-edge/dunlin/edge/runner"
@@ -410,6 +411,16 @@ func TestLogsOutliveTheirAllocation(t *testing.T) {
 			if b, err := tasklog.Tail(dir, name, tasklog.Stdout, 0, 0); err != nil || len(b) != 60 {
 				t.Errorf("the log is %q, %v", b, err)
 			}
+			files, err := r.runner.Files(t.Context(), fleet.UUID{id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list, _, err := files.List("alloc/logs", 10); err != nil || len(list) == 0 {
+				t.Errorf("of what is gone the files are %+v, %v", list, err)
+			}
+			if err := files.Close(); err != nil {
+				t.Error(err)
+			}
 			if _, err := os.Stat(filepath.Join(r.dir, "alloc", fleet.UUID{id}.String())); !os.IsNotExist(err) {
 				t.Errorf("the folder of a forgotten allocation: %v", err)
 			}
@@ -421,6 +432,9 @@ func TestLogsOutliveTheirAllocation(t *testing.T) {
 		synctest.Wait()
 		if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{1}, "main"); err == nil {
 			t.Error("the older of two logs is kept although both are more than the quota")
+		}
+		if _, err := r.runner.Files(t.Context(), fleet.UUID{1}); !errors.Is(err, allocfs.ErrNotFound) {
+			t.Errorf("files of an allocation without a trace: %v", err)
 		}
 		if _, _, err := r.runner.Logs(t.Context(), fleet.UUID{2}, "main"); err != nil {
 			t.Error(err)

@@ -48,11 +48,7 @@ func (s *Session) serveLogs(ctx context.Context, st link.Stream) error {
 }
 
 func (s *Session) answerLog(st link.Stream, err error) {
-	text := err.Error()
-	if len(text) > wire.ErrorBytesMax {
-		text = text[:wire.ErrorBytesMax]
-	}
-	if err := wire.Write(st, &wire.LogAnswer{Error: text}); err != nil {
+	if err := wire.Write(st, &wire.LogAnswer{Error: bounded(err)}); err != nil {
 		s.opts.Log.Debug("nobody waits for the answer about a log any more", "error", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -25,6 +26,8 @@ const (
 	PieceTimeout      = 2 * time.Minute // for a server to take a piece of a log
 	DesiredStreamsMax = 4
 	LogStreamsMax     = 16
+	FileStreamsMax    = 16
+	ExecStreamsMax    = 8 // commands beside tasks, of all operators together
 	TrafficStreamsMax = 4
 	WrittenStreamsMax = 2
 	EndedPoll         = time.Second // how often a followed task is asked about
@@ -39,6 +42,8 @@ type Device interface {
 	StatusAcked(ctx context.Context, seq uint64)
 	Logs(ctx context.Context, alloc fleet.UUID, task string) (dir, name string, err error)
 	Ended(ctx context.Context, alloc fleet.UUID, task string) bool
+	// Files opens the folder of an allocation, or what is kept of one that is gone.
+	Files(ctx context.Context, alloc fleet.UUID) (*allocfs.FS, error)
 }
 
 // Options configure a Session.

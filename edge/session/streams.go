@@ -149,6 +149,7 @@ func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.S
 func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) error {
 	desired := make(chan struct{}, DesiredStreamsMax)
 	logs := make(chan struct{}, LogStreamsMax)
+	files := make(chan struct{}, FileStreamsMax)
 	accounts := make(chan struct{}, TrafficStreamsMax)
 	servers := make(chan struct{}, 1)
 	written := make(chan struct{}, WrittenStreamsMax)
@@ -174,6 +175,8 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 		case wire.KindDesired:
 		case wire.KindLogs:
 			slots, serve = logs, s.serveLogs
+		case wire.KindFiles:
+			slots, serve = files, s.serveFiles
 		case wire.KindTraffic:
 			slots, serve = accounts, s.serveTraffic
 		case wire.KindProbe:

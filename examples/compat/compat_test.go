@@ -2,6 +2,7 @@ package compat
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func TestOfficialClient(t *testing.T) {
 		t.Errorf("evaluation %+v, %v", eval, err)
 	}
 	readLogs(t, c, alloc.ID)
+	readFiles(t, c, alloc.ID)
 	inspect(t, c)
 
 	if _, _, err := c.Jobs().Deregister("hello", false, nil); err != nil {
@@ -158,6 +160,53 @@ func readLogs(t *testing.T, c *nomad.Client, id string) {
 	}
 	if want := "hello from hello.hello[0], 1\n"; !strings.HasPrefix(text.String(), want) {
 		t.Errorf("the log begins %q, want %q", text.String(), want)
+	}
+}
+
+// readFiles looks at the allocation's folder as the client's own fs command does.
+func readFiles(t *testing.T, c *nomad.Client, id string) {
+	t.Helper()
+	alloc, _, err := c.Allocations().Info(id, nil)
+	if err != nil {
+		t.Fatalf("allocation: %v", err)
+	}
+	fs, log := c.AllocFS(), "alloc/logs/main.stdout.0"
+	if files, _, err := fs.List(alloc, "/", nil); err != nil || len(files) != 2 || files[0].Name != "alloc" || !files[0].IsDir || files[1].Name != "main" {
+		t.Errorf("list: %+v, %v", files, err)
+	}
+	if info, _, err := fs.Stat(alloc, log, nil); err != nil || info.Name != "main.stdout.0" || info.IsDir || info.Size == 0 || info.ContentType != "text/plain; charset=utf-8" {
+		t.Errorf("stat: %+v, %v", info, err)
+	}
+	r, err := fs.ReadAt(alloc, log, 6, 4, nil)
+	if err != nil {
+		t.Fatalf("readat: %v", err)
+	}
+	if b, err := io.ReadAll(r); err != nil || string(b) != "from" {
+		t.Errorf("readat: %q, %v", b, err)
+	}
+	_ = r.Close()
+	if r, err = fs.Cat(alloc, log, nil); err != nil {
+		t.Fatalf("cat: %v", err)
+	}
+	if b, err := io.ReadAll(r); err != nil || !strings.HasPrefix(string(b), "hello from hello.hello[0], 1\n") {
+		t.Errorf("cat: %q, %v", b, err)
+	}
+	_ = r.Close()
+	if _, err := fs.Cat(alloc, "../../state", nil); err == nil || !strings.Contains(err.Error(), "out of the allocation's folder") {
+		t.Errorf("a path out of the folder: %v", err)
+	}
+	cancel := make(chan struct{})
+	defer close(cancel)
+	frames, errs := fs.Stream(alloc, log, "start", 0, cancel, nil)
+	select {
+	case f := <-frames:
+		if !strings.HasPrefix(string(f.Data), "hello from") || f.File != log || f.Offset != int64(len(f.Data)) {
+			t.Errorf("stream: %+v", f)
+		}
+	case err := <-errs:
+		t.Errorf("stream: %v", err)
+	case <-time.After(waitMax):
+		t.Error("the stream is silent")
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 )
 
 func (e *env) allocCmd() *cobra.Command {
-	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation, or stop one"}
+	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation and its files, or stop it"}
 	logs := e.logs()
 	logs.Use, logs.GroupID = "logs ALLOC", ""
-	c.AddCommand(e.allocStatus(), logs, e.allocStop(), e.allocAdopt())
+	c.AddCommand(e.allocStatus(), logs, e.allocFS(), e.allocStop(), e.allocAdopt())
 	return c
 }
 
