@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -238,6 +239,11 @@ func (d *realDevice) Ended(context.Context, fleet.UUID, string) bool { return tr
 // Files implements session.Device: nothing is written here.
 func (d *realDevice) Files(context.Context, fleet.UUID) (*allocfs.FS, error) {
 	return nil, errors.New("a simulated device has no files")
+}
+
+// Exec implements session.Device: nothing runs here.
+func (d *realDevice) Exec(context.Context, fleet.UUID, string, driver.ExecRequest) (driver.Command, error) {
+	return nil, errors.New("a simulated device runs nothing")
 }
 
 // running counts what the device would run.

@@ -70,7 +70,7 @@ var table = []line{
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
 	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/allocfs edge/device edge/logstore edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
 	{"edge/reach", "wire/link", "", "which server next, by which transport, is decided from outcomes alone"},
-	{"edge/session", "drivers/tasklog edge/allocfs edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs and files for the server and knows neither runner nor QUIC"},
+	{"edge/session", "drivers/driver drivers/tasklog edge/allocfs edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs and files and runs commands for the server, and knows neither runner nor QUIC"},
 	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/logstore edge/runner edge/session edge/statedb edge/wear fleet runtime/host wire wire/blob wire/link wire/traffic wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},
 
@@ -119,7 +119,7 @@ var table = []line{
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
 	{"sim/identity", "", "api control/server edge/agent fleet wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},
 	{"sim/road", "", "api edge/agent edge/statedb fleet", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the names of the files to damage"},
-	{"bench", "api edge/allocfs edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
+	{"bench", "api drivers/driver edge/allocfs edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
 		"measures the shipped binary from outside; simulated devices speak the real protocol"},
 	{"house", "", "", "looks at source text only"},
 }
@@ -127,6 +127,8 @@ var table = []line{
 // owners says who may import which third party. Tools of tests are owned by nobody and allowed in every test.
 var owners = []owner{
 	{"github.com/agext/levenshtein", "jobspec", "distance between a misspelt name and the known ones"},
+	{"github.com/coder/websocket", "api control/httpapi", "commands beside tasks travel between operator and region as the field has them"},
+	{"github.com/creack/pty", "runtime/host", "terminals of commands beside tasks"},
 	{"github.com/hashicorp/go-hclog", "control/consensus", "raft's logging interface, turned into slog where raft is"},
 	{"github.com/hashicorp/hcl/v2", "jobspec cmd/dunlin/config", "the syntax of job files and configurations"},
 	{"github.com/zclconf/go-cty", "jobspec cmd/dunlin/config", "the values of HCL expressions"},
@@ -140,6 +142,7 @@ var owners = []owner{
 	{"github.com/tetratelabs/wazero", "runtime/engine", "only a guest process runs guest code: a busy guest stops the process it is in"},
 	{"github.com/tidwall/btree", "control/state", "copy-on-write trees are the state's own business"},
 	{"go.etcd.io/bbolt", "control/consensus", "raft-boltdb's options, whose type it is"},
+	{"golang.org/x/term", "cmd/dunlin/cli", "an operator's terminal, passed through key by key"},
 	{"golang.org/x/crypto/x509roots/fallback", "runtime/engine", "certificate authorities for guests on devices that have none"},
 	{"golang.org/x/sys", "runtime/engine runtime/host edge/fingerprint edge/statedb wire/quicnet wire/tlsnet", "system calls that the standard library does not have"},
 

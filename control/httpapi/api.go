@@ -15,6 +15,7 @@ type API struct {
 	pools    *http.ServeMux // below poolPrefix
 	blocking chan struct{}  // counts queries that wait
 	streams  chan struct{}  // counts streams of logs and files
+	execs    chan struct{}  // counts commands beside tasks
 	pushes   chan struct{}  // counts modules being taken in
 }
 
@@ -26,6 +27,7 @@ func New(c Config) *API {
 		pools:    http.NewServeMux(),
 		blocking: make(chan struct{}, BlockingMax),
 		streams:  make(chan struct{}, LogStreamsMax),
+		execs:    make(chan struct{}, ExecsMax),
 		pushes:   make(chan struct{}, PushesMax),
 	}
 	for path, methods := range a.routes() {
@@ -119,6 +121,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/client/fs/cat/{id}":               get(a.catFile),
 		"/v1/client/fs/readat/{id}":            get(a.readFileAt),
 		"/v1/client/fs/stream/{id}":            get(a.streamFile),
+		"/v1/client/allocation/{id}/exec":      get(a.exec),
 		"/v1/allocation/{id}/stop":             put(a.stopAllocation),
 		"/v1/allocation/{id}/adopt":            put(a.adoptAllocation),
 		"/v1/node/pools":                       {http.MethodGet: a.listPools, http.MethodPut: a.putPool},

@@ -45,6 +45,7 @@ type region struct {
 	linked    map[fleet.UUID]bool
 	output    func(ctx context.Context, req wire.LogRequest) (io.ReadCloser, error)
 	files     func(ctx context.Context, req wire.FsRequest) (*wire.FsAnswer, func() (*wire.FsPiece, error), error)
+	command   func(ctx context.Context, req wire.ExecRequest) (func(*wire.ExecInput) error, func() (*wire.ExecOutput, error), error)
 	modules   map[string][]byte
 	plan      *PlanResult
 	unhealthy bool
@@ -159,6 +160,10 @@ func (g *region) Logs(ctx context.Context, _ fleet.UUID, req wire.LogRequest) (i
 
 func (g *region) Files(ctx context.Context, _ fleet.UUID, req wire.FsRequest) (*wire.FsAnswer, func() (*wire.FsPiece, error), error) {
 	return g.files(ctx, req)
+}
+
+func (g *region) Exec(ctx context.Context, _ fleet.UUID, req wire.ExecRequest) (func(*wire.ExecInput) error, func() (*wire.ExecOutput, error), error) {
+	return g.command(ctx, req)
 }
 
 func (g *region) Written(context.Context, fleet.UUID) (*fleet.DiskWrites, error) {

@@ -21,6 +21,7 @@ const (
 	LogChunkBytesMax  = 32 << 10
 	LogHeartbeatEvery = 10 * time.Second
 	LogWriteTimeout   = 30 * time.Second // for a client to read one chunk
+	ExecsMax          = 64               // commands beside tasks at once
 	PushesMax         = 16               // modules taken in at once
 	PushStallTimeout  = time.Minute      // without a byte of a module
 	SuggestionsMax    = 5                // IDs named in a refusal

@@ -29,6 +29,8 @@ type Sessions interface {
 	// Files asks a device about files of an allocation. After an answer to wire.FsRead, next gives the pieces, and io.EOF at the end.
 	// All ends with ctx.
 	Files(ctx context.Context, node fleet.UUID, req wire.FsRequest) (answer *wire.FsAnswer, next func() (*wire.FsPiece, error), err error)
+	// Exec runs a command beside a task. give gives it input and take its output, up to the message of its end. All ends with ctx.
+	Exec(ctx context.Context, node fleet.UUID, req wire.ExecRequest) (give func(*wire.ExecInput) error, take func() (*wire.ExecOutput, error), err error)
 	// Traffic is what was counted here; false: the node had no link. AskTraffic asks the device for its own account.
 	Traffic(node fleet.UUID) (traffic.Book, bool)
 	AskTraffic(ctx context.Context, node fleet.UUID) (*wire.TrafficAnswer, error)

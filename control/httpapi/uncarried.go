@@ -16,7 +16,7 @@ var uncarried = map[string]string{
 	"/v1/job/{id}/submission":           "the text of job files is not kept; /v1/job/ID has the job",
 	"/v1/allocation/{id}/services":      "services are not registered",
 	"/v1/allocation/{id}/checks":        "services are not registered, and their checks do not run",
-	"/v1/client/allocation/{id}/{what}": "devices answer for logs and files; read /v1/client/fs/logs/ID, /v1/client/fs/ls/ID",
+	"/v1/client/allocation/{id}/{what}": "of allocations devices tell logs and files and run commands: /v1/client/fs/logs/ID, /v1/client/fs/ls/ID, /v1/client/allocation/ID/exec",
 	"/v1/client/fs/{what}/{id}":         "of files devices tell ls, stat, cat, readat, stream and logs",
 	"/v1/client/stats":                  "devices do not tell what they use now",
 	"/v1/client/gc":                     "devices keep what ended by their own limits",

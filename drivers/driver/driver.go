@@ -45,8 +45,9 @@ type Driver interface {
 	Stop(ctx context.Context, h Handle, signal string, grace time.Duration) error
 	// Signal sends one signal, by name ("SIGHUP" or "HUP").
 	Signal(ctx context.Context, h Handle, signal string) error
-	// Exec runs a command beside the task, in its directory and environment, and returns the command's exit code.
-	Exec(ctx context.Context, h Handle, req ExecRequest) (int, error)
+	// Exec starts a command beside the task, in its directory and environment. It ends with whatever it has started when its first
+	// process does, when ctx ends, or when the task does, and never outlives the agent.
+	Exec(ctx context.Context, h Handle, req ExecRequest) (Command, error)
 	// Stats reads what the task uses now.
 	Stats(ctx context.Context, h Handle) (Stats, error)
 	// Recover checks that the task of a persisted Handle is still known, running or ended; ErrTaskGone if it is not.
@@ -83,11 +84,28 @@ type Fingerprint struct {
 	Attributes  map[string]string // node attributes, such as "driver.wasm" = "1"
 }
 
-// ExecRequest is a command to run beside a task. Output beyond the driver's limit is cut and said so on Stderr.
+// ExecRequest is a command to run beside a task.
 type ExecRequest struct {
-	Argv   []string
-	Stdout io.Writer
-	Stderr io.Writer
+	Argv []string
+	// Terminal gives the command a terminal of its own, as interactive programs want; all its output is then on Stdout.
+	Terminal bool
+	// Stdout and Stderr take the output, each from one goroutine. They may block, which makes the command wait. An error of theirs
+	// ends it: nobody is there any more. nil drops the output.
+	Stdout, Stderr io.Writer
+}
+
+// Command is a command that runs beside a task. Wait must be called, once; the rest may be called from any goroutine, also after
+// the end.
+type Command interface {
+	// Write gives the command input. It waits while the command does not read, until it ends.
+	io.Writer
+	// CloseInput ends the input: a pipe is closed, and in a terminal it is as if somebody had pressed control-D.
+	CloseInput() error
+	// Resize says how large the operator's terminal is, in characters. Without a terminal it does nothing.
+	Resize(rows, columns uint16) error
+	// Wait returns when the command has ended and all of its output was passed on. The code is 128 + n after signal n. An error
+	// says why there is no code: it could not be started, or ctx has ended.
+	Wait() (code int, err error)
 }
 
 // Stats is what a task uses at one moment.

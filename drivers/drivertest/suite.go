@@ -1,7 +1,6 @@
 package drivertest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +29,9 @@ func Run(t *testing.T, h Harness) {
 		{"StopDefault", testStopDefault},
 		{"Signal", testSignal},
 		{"Exec", testExec},
+		{"ExecInput", testExecInput},
+		{"ExecTerminal", testExecTerminal},
+		{"ExecEnds", testExecEnds},
 		{"Logs", testLogs},
 		{"LogFlood", testLogFlood},
 		{"Waiters", testWaiters},
@@ -149,34 +151,6 @@ func (f *fixture) wantRefused(err error, facility driver.Facility) {
 	words := f.d.Capabilities().Words[facility]
 	if !errors.Is(err, driver.ErrNotSupported) || !strings.Contains(err.Error(), words) {
 		f.Errorf("%s: got %v, want it refused with %q", facility, err, words)
-	}
-}
-
-func testExec(f *fixture) {
-	task, h := f.run(program.Spec{Linger: true})
-	var stdout, stderr bytes.Buffer
-	exec := func(script string) (int, error) {
-		return f.d.Exec(f.ctx, h, driver.ExecRequest{Argv: []string{"/bin/sh", "-c", script}, Stdout: &stdout, Stderr: &stderr})
-	}
-	code, err := exec("pwd; echo $GREETING; echo oops >&2; exit 5")
-	if !f.d.Capabilities().Exec {
-		f.wantRefused(err, driver.FacilityExec)
-		return
-	}
-	if err != nil || code != 5 || stdout.String() != task.TaskDir+"\nhello from the job\n" || stderr.String() != "oops\n" {
-		f.Errorf("exec: code %d, %v, stdout %q, stderr %q", code, err, stdout.String(), stderr.String())
-	}
-	stdout.Reset()
-	if _, err := exec("head -c 3000000 /dev/zero"); err != nil || stdout.Len() != 1<<20 || !strings.Contains(stderr.String(), "dropped") {
-		f.Errorf("exec with much output: %v, %d bytes, stderr %q", err, stdout.Len(), stderr.String())
-	}
-	if _, err := f.d.Exec(f.ctx, h, driver.ExecRequest{Argv: []string{"no-such-program"}}); err == nil {
-		f.Error("exec of a program that does not exist works")
-	}
-	ctx, cancel := context.WithTimeout(f.ctx, 50*time.Millisecond)
-	defer cancel()
-	if _, err := f.d.Exec(ctx, h, driver.ExecRequest{Argv: []string{"/bin/sleep", "3600"}}); !errors.Is(err, context.DeadlineExceeded) {
-		f.Errorf("exec beyond its time: %v", err)
 	}
 }
 

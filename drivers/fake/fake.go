@@ -280,8 +280,8 @@ func (d *Driver) Signal(_ context.Context, h driver.Handle, signal string) error
 }
 
 // Exec refuses.
-func (d *Driver) Exec(context.Context, driver.Handle, driver.ExecRequest) (int, error) {
-	return 0, driver.Refuse(d, driver.FacilityExec)
+func (d *Driver) Exec(context.Context, driver.Handle, driver.ExecRequest) (driver.Command, error) {
+	return nil, driver.Refuse(d, driver.FacilityExec)
 }
 
 // Stats makes up what a small task would use: all of one CPU, a megabyte, one process.

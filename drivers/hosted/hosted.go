@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/drivers/driver"
@@ -17,7 +18,7 @@ type Port interface {
 	Wait(ctx context.Context, id string) (host.Exit, error)
 	Stop(ctx context.Context, id, signal string, grace time.Duration) error
 	Signal(ctx context.Context, id, signal string) error
-	Exec(ctx context.Context, id string, argv []string) (host.ExecResult, error)
+	Exec(ctx context.Context, spec host.ExecSpec, stdio [3]*os.File) (host.ExecResult, error)
 	Stats(ctx context.Context, id string) (host.Stats, error)
 	Forget(ctx context.Context, id string) error
 }
@@ -75,31 +76,6 @@ func (t Tasks) Signal(ctx context.Context, h driver.Handle, signal string) error
 		return err
 	}
 	return translate("signal", h, t.Host.Signal(ctx, h.ID, signal))
-}
-
-// Exec runs a command beside the task and writes its collected output out at its end.
-func (t Tasks) Exec(ctx context.Context, h driver.Handle, req driver.ExecRequest) (int, error) {
-	if err := driver.CheckHandle(t.Name, h); err != nil {
-		return 0, err
-	}
-	r, err := t.Host.Exec(ctx, h.ID, req.Argv)
-	if err != nil {
-		return 0, translate("exec in", h, err)
-	}
-	if req.Stdout != nil {
-		if _, err := req.Stdout.Write(r.Stdout); err != nil {
-			return r.Code, fmt.Errorf("exec in %q: write output: %w", h.ID, err)
-		}
-	}
-	if req.Stderr != nil {
-		if r.Truncated {
-			r.Stderr = fmt.Appendf(r.Stderr, "\n[output beyond %d bytes was dropped]\n", host.ExecOutputBytesMax)
-		}
-		if _, err := req.Stderr.Write(r.Stderr); err != nil {
-			return r.Code, fmt.Errorf("exec in %q: write output: %w", h.ID, err)
-		}
-	}
-	return r.Code, nil
 }
 
 // Stats reads what the task uses now. The driver adds which limits nothing enforces.

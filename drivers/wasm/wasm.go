@@ -61,7 +61,7 @@ func (d *Driver) Capabilities() driver.Capabilities {
 		MemoryLimit: true,
 		Words: map[driver.Facility]string{
 			driver.FacilitySignals:  "WASI preview1 guests cannot receive signals; restart the task to reload it, or let it read its standard input and set stop = \"stdin\"",
-			driver.FacilityExec:     "a Wasm guest has no other programs to run; read the task's logs, or restart it with other args",
+			driver.FacilityExec:     "a Wasm guest has no shell and no other programs to run; see what it left with dunlin alloc fs and dunlin alloc logs, or restart it with other args",
 			driver.FacilityCPULimit: "cpu is used for placement only in this version",
 		},
 	}
@@ -174,8 +174,8 @@ func (d *Driver) Signal(context.Context, driver.Handle, string) error {
 }
 
 // Exec refuses: there is nothing else to run in a guest.
-func (d *Driver) Exec(context.Context, driver.Handle, driver.ExecRequest) (int, error) {
-	return 0, driver.Refuse(d, driver.FacilityExec)
+func (d *Driver) Exec(context.Context, driver.Handle, driver.ExecRequest) (driver.Command, error) {
+	return nil, driver.Refuse(d, driver.FacilityExec)
 }
 
 // Stats reads what the guest process uses, and names the limit that nothing enforces.

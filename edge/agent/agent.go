@@ -81,6 +81,8 @@ type Config struct {
 	Blobs               *blob.Store // nil: DATA/modules
 	ModuleCacheBytesMax int64       // 0: by what is free on the disk
 
+	DisableExec bool // no operator runs commands beside tasks here
+
 	LogQuotaBytes int64 // of what all tasks printed; 0: logstore.QuotaBytes
 	Host          Host  // tells what it wrote; nil: there is none
 
@@ -182,7 +184,7 @@ func (a *Agent) wire(state device.State, servers []link.Server, learnt []string)
 	a.session = session.New(session.Options{
 		Dialer: a.cfg.Dialer, TLS: a.cfg.TLS, Servers: servers, Learnt: learnt, Learn: a.keepServers, Node: a.id, Device: clocked{a.runner, a},
 		Spec: a.spec, Facts: a.facts.attributes, Meter: a.meter, Log: a.cfg.Log,
-		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir),
+		Certificates: a.cfg.Certificates, Place: place(a.cfg.DataDir), DisableExec: a.cfg.DisableExec,
 		Written: func(ctx context.Context) ([]byte, error) { return json.Marshal(a.Written(ctx)) },
 	})
 }

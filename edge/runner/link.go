@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/device"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -116,6 +118,40 @@ func (r *Runner) Files(ctx context.Context, id fleet.UUID) (*allocfs.FS, error) 
 		return nil, fmt.Errorf("the files of allocation %s were removed when it was over, and it left no logs: %w", id, allocfs.ErrNotFound)
 	}
 	return nil, fmt.Errorf("allocation %s is not on this device: %w", id, allocfs.ErrNotFound)
+}
+
+// Exec starts a command beside a task that runs. An empty task means the only one. The command ends with ctx at the latest.
+func (r *Runner) Exec(ctx context.Context, id fleet.UUID, taskName string, req driver.ExecRequest) (driver.Command, error) {
+	v, ok, err := r.alloc(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok || v.Cleared:
+		return nil, fmt.Errorf("allocation %s is not on this device", id)
+	}
+	var names []string
+	for _, t := range v.Tasks {
+		if names = append(names, t.Name); taskName == "" && len(v.Tasks) == 1 {
+			taskName = t.Name
+		}
+	}
+	switch {
+	case taskName == "":
+		return nil, fmt.Errorf("allocation %s has %d tasks; name one of %q", id, len(names), names)
+	case !slices.Contains(names, taskName):
+		return nil, fmt.Errorf("allocation %s has no task %q; it has %q", id, taskName, names)
+	}
+	r.mu.Lock()
+	l, live := r.live[taskKey{id, taskName}]
+	r.mu.Unlock()
+	if !live {
+		return nil, fmt.Errorf("task %q of allocation %s does not run now, and a command runs beside a task only", taskName, id)
+	}
+	d, ok := r.opts.Drivers[l.instance.Driver]
+	if !ok {
+		return nil, errors.New(r.noDriver(l.instance.Driver))
+	}
+	return d.Exec(ctx, l.handle, req)
 }
 
 // Ended reports whether a task will print nothing more.

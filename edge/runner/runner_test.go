@@ -87,6 +87,7 @@ type spy struct {
 	*fake.Driver
 	mu     sync.Mutex
 	starts []driver.Task
+	execs  []driver.Handle
 }
 
 func (s *spy) Start(ctx context.Context, t driver.Task) (driver.Handle, error) {

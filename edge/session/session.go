@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/allocfs"
 	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -44,6 +45,8 @@ type Device interface {
 	Ended(ctx context.Context, alloc fleet.UUID, task string) bool
 	// Files opens the folder of an allocation, or what is kept of one that is gone.
 	Files(ctx context.Context, alloc fleet.UUID) (*allocfs.FS, error)
+	// Exec starts a command beside a task, which ends with ctx at the latest.
+	Exec(ctx context.Context, alloc fleet.UUID, task string, req driver.ExecRequest) (driver.Command, error)
 }
 
 // Options configure a Session.
@@ -65,6 +68,7 @@ type Options struct {
 	Place        fleet.UUID                            // where this agent runs; see wire.Register
 	Meter        *Meter                                // nil: one without a budget, for this process
 	Written      func(context.Context) ([]byte, error) // fleet.DiskWrites as JSON; nil: it is not told
+	DisableExec  bool                                  // no operator runs commands here, whatever the region says
 	Log          *slog.Logger
 }
 

@@ -161,9 +161,13 @@ func (f *facts) set(now map[string]string) {
 	f.now, f.changed = now, make(chan struct{})
 }
 
-func newRig(t *testing.T) *rig { return newMeteredRig(t, nil) }
+func newRig(t *testing.T) *rig { return newRigWith(t, func(*session.Options) { /* as it is */ }) }
 
 func newMeteredRig(t *testing.T, m *session.Meter) *rig {
+	return newRigWith(t, func(o *session.Options) { o.Meter = m })
+}
+
+func newRigWith(t *testing.T, change func(*session.Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), device: &device{ended: make(chan struct{})},
 		facts: &facts{now: map[string]string{"board.model": "x", "power.source": "mains"}, changed: make(chan struct{})}}
@@ -198,7 +202,7 @@ func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 			return r.net.DialStream(ctx, nodeAddr.Addr(), addr)
 		},
 	})
-	r.session = session.New(session.Options{
+	opts := session.Options{
 		Dialer: client, TLS: fallback, Servers: []link.Server{{QUIC: serverAddr.String(), TLS: tlsAddr.String()}}, Node: nodeID, Device: r.device, Log: slog.New(slog.DiscardHandler),
 		Spec: func(t link.Transport, filtered bool) ([]byte, error) {
 			r.device.mu.Lock()
@@ -212,8 +216,10 @@ func newMeteredRig(t *testing.T, m *session.Meter) *rig {
 			r.learnt = append(r.learnt, addresses)
 			return nil
 		},
-		Facts: r.facts.get, Meter: m,
-	})
+		Facts: r.facts.get,
+	}
+	change(&opts)
+	r.session = session.New(opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -150,6 +150,7 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 	desired := make(chan struct{}, DesiredStreamsMax)
 	logs := make(chan struct{}, LogStreamsMax)
 	files := make(chan struct{}, FileStreamsMax)
+	execs := make(chan struct{}, ExecStreamsMax)
 	accounts := make(chan struct{}, TrafficStreamsMax)
 	servers := make(chan struct{}, 1)
 	written := make(chan struct{}, WrittenStreamsMax)
@@ -177,6 +178,8 @@ func (s *Session) accept(ctx context.Context, l link.Link, wg *sync.WaitGroup) e
 			slots, serve = logs, s.serveLogs
 		case wire.KindFiles:
 			slots, serve = files, s.serveFiles
+		case wire.KindExec:
+			slots, serve = execs, s.serveExec
 		case wire.KindTraffic:
 			slots, serve = accounts, s.serveTraffic
 		case wire.KindProbe:

@@ -42,6 +42,7 @@ type command struct {
 	owner, path, dir string
 	argv, env        []string
 	files            []int
+	terminal         bool // file 0 is a terminal, to be the one that controls the process
 }
 
 type forkCall struct {
@@ -97,7 +98,7 @@ func (c *children) forkOne(cmd command) (*child, error) {
 		Dir:   cmd.dir,
 		Env:   cmd.env,
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: cmd.terminal, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
 		return nil, err

@@ -100,9 +100,11 @@ func (c *Client) Signal(ctx context.Context, id, signal string) error {
 	return err
 }
 
-// Exec runs a command beside a process task, in its directory and environment; it is killed when ctx or the task ends.
-func (c *Client) Exec(ctx context.Context, id string, argv []string) (ExecResult, error) {
-	return call[ExecResult](ctx, c, opExec, execBody{id, argv})
+// Exec runs a command beside a process task until it ends; stdio becomes its standard input, output and error, and stays the
+// caller's. When ctx ends, the command is hung up on, and then killed; when the task ends, or the host, it is killed. Whatever it
+// started and left ends with it.
+func (c *Client) Exec(ctx context.Context, spec ExecSpec, stdio [3]*os.File) (ExecResult, error) {
+	return call[ExecResult](ctx, c, opExec, spec, stdio[:]...)
 }
 
 // Stats reads what the task uses; zero once it has ended.
@@ -194,13 +196,13 @@ func (c *Client) Close() error {
 }
 
 // call sends one request, dialling or starting a host as needed, and repeats it over lost links where that is safe.
-func call[T any](ctx context.Context, c *Client, o op, body any) (T, error) {
+func call[T any](ctx context.Context, c *Client, o op, body any, files ...*os.File) (T, error) {
 	var answer T
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return answer, fmt.Errorf("encode %s: %w", o, err)
 	}
-	raw, err = c.repeat(ctx, o, raw)
+	raw, err = c.repeat(ctx, o, raw, files)
 	if err != nil {
 		return answer, err
 	}
@@ -213,11 +215,11 @@ func call[T any](ctx context.Context, c *Client, o op, body any) (T, error) {
 	return answer, nil
 }
 
-func (c *Client) repeat(ctx context.Context, o op, body json.RawMessage) (json.RawMessage, error) {
+func (c *Client) repeat(ctx context.Context, o op, body json.RawMessage, files []*os.File) (json.RawMessage, error) {
 	pause := retryBackoff
 	for try := 1; ; try++ {
 		begun := time.Now()
-		answer, err := c.once(ctx, o, body)
+		answer, err := c.once(ctx, o, body, files)
 		lost := errors.Is(err, errLinkLost) && o != opSignal && o != opExec
 		if !lost && !errors.Is(err, errClosing) {
 			return answer, err
@@ -237,7 +239,7 @@ func (c *Client) repeat(ctx context.Context, o op, body json.RawMessage) (json.R
 	}
 }
 
-func (c *Client) once(ctx context.Context, o op, body json.RawMessage) (json.RawMessage, error) {
+func (c *Client) once(ctx context.Context, o op, body json.RawMessage, files []*os.File) (json.RawMessage, error) {
 	// A host is started for a task, or to answer for tasks that a host before it has left on disk; not to say that it
 	// knows nothing.
 	l, err := c.connect(ctx, o == opStart || hasRecords(c.opts.Dir))
@@ -247,7 +249,7 @@ func (c *Client) once(ctx context.Context, o op, body json.RawMessage) (json.Raw
 	if err != nil {
 		return nil, err
 	}
-	return l.call(ctx, o, body)
+	return l.call(ctx, o, body, files...)
 }
 
 var errNoHost = errors.New("no host is running")

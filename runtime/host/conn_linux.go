@@ -66,9 +66,12 @@ func (s *server) serve(ctx context.Context, conn *net.UnixConn) error {
 	defer c.calls.Wait()
 	defer cancel() // before waiting for the calls
 	defer c.dropAll()
+	in := &handed{conn: conn}
 	for {
 		var r request
-		if err := readFrame(conn, &r); err != nil {
+		err := readFrame(in, &r)
+		if r.files = in.take(); err != nil {
+			closeFiles(r.files)
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
@@ -107,6 +110,9 @@ func (s *server) greet(conn *net.UnixConn) error {
 }
 
 func (c *serverConn) handle(r request) {
+	if r.Op != opExec {
+		closeFiles(r.files) // nobody asked for them
+	}
 	switch r.Op {
 	case opCancel:
 		c.take(r.ID)()
@@ -116,6 +122,7 @@ func (c *serverConn) handle(r request) {
 		return
 	}
 	if err := c.s.begin(); err != nil {
+		closeFiles(r.files)
 		c.answer(r.ID, nil, err)
 		return
 	}
@@ -128,6 +135,7 @@ func (c *serverConn) handle(r request) {
 		defer c.calls.Done()
 		defer c.s.end()
 		defer cancel()
+		defer closeFiles(r.files)
 		body, err := c.s.dispatch(ctx, r)
 		c.take(r.ID)
 		c.answer(r.ID, body, err)
@@ -210,6 +218,13 @@ func (c *serverConn) answer(id uint64, body any, err error) {
 	}
 }
 
+// closeFiles closes descriptors that a client sent; for those that are closed it does nothing.
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close() //nolint:errcheck // nothing of ours was written to it
+	}
+}
+
 func decode[T any](r request) (T, error) {
 	var b T
 	if err := json.Unmarshal(r.Body, &b); err != nil {
@@ -236,7 +251,7 @@ func (s *server) dispatch(ctx context.Context, r request) (any, error) {
 	case opSignal:
 		return with(r, func(b signalBody) (any, error) { return nil, s.signal(b) })
 	case opExec:
-		return with(r, func(b execBody) (ExecResult, error) { return s.exec(ctx, b) })
+		return with(r, func(b ExecSpec) (ExecResult, error) { return s.exec(ctx, b, r.files) })
 	case opStats:
 		return with(r, func(b idBody) (Stats, error) { return s.stats(b.ID) })
 	case opForget:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 )
 
 // ProtocolVersion is what this program speaks; it is raised when a change is not understood by older peers. An agent talks to
@@ -25,6 +26,8 @@ type request struct {
 	ID   uint64
 	Op   op
 	Body json.RawMessage `json:",omitempty"`
+
+	files []*os.File // descriptors that travel with the frame
 }
 
 type response struct {
@@ -41,7 +44,7 @@ const (
 	opWait     op = "wait"
 	opStop     op = "stop"
 	opSignal   op = "signal"
-	opExec     op = "exec"
+	opExec     op = "exec_stdio" // with three descriptors; "exec" was one that collected output
 	opStats    op = "stats"
 	opForget   op = "forget"
 	opList     op = "list"

@@ -89,7 +89,7 @@ func TestGuestStops(t *testing.T) {
 	if err := r.Signal(r.ctx, kill.ID, "SIGHUP"); !errors.Is(err, ErrNotSupported) {
 		t.Errorf("signal: %v", err)
 	}
-	if _, err := r.Exec(r.ctx, kill.ID, []string{"sh"}); !errors.Is(err, ErrNotSupported) {
+	if _, err := r.Exec(r.ctx, ExecSpec{ID: kill.ID, Argv: []string{"sh"}}, noStdio(t)); !errors.Is(err, ErrNotSupported) {
 		t.Errorf("exec: %v", err)
 	}
 }

@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 	bad := r.sh("bad", "true")
 	bad.Dir = "/no/such/dir"
 	_, startErr := r.Start(r.ctx, bad)
-	_, execErr := r.Exec(r.ctx, r.id("ended"), []string{"sh"})
+	_, execErr := r.Exec(r.ctx, ExecSpec{ID: r.id("ended"), Argv: []string{"sh"}}, noStdio(t))
 	_, waitErr := r.Wait(r.ctx, r.id("none"))
 	for _, c := range []struct {
 		name string

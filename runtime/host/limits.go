@@ -5,7 +5,7 @@ import "time"
 // Limits of the host and its protocol. They are constants, not settings: each protects a device from a mistake, and none
 // is a matter of taste.
 const (
-	// FrameBytesMax limits one frame. The largest are a start with a big environment and the output of an Exec in base64.
+	// FrameBytesMax limits one frame. The largest is a start with a big environment.
 	FrameBytesMax = 4 << 20
 	// ConnsMax limits the connections to one host: the agent, an agent that takes over, and a few tools.
 	ConnsMax = 16
@@ -13,8 +13,8 @@ const (
 	RequestsInFlightMax = 8192
 	// TasksMax limits the tasks a host knows, running or ended and not forgotten.
 	TasksMax = 16384
-	// ExecOutputBytesMax limits what Exec collects per stream; the rest is dropped and said so.
-	ExecOutputBytesMax = 1 << 20
+	// ExecsMax limits the commands that run beside tasks at a time.
+	ExecsMax = 64
 	// ReportBytesMax limits what a guest process may report at its end.
 	ReportBytesMax = 64 << 10
 	// HostLogBytesMax limits DIR/host.log; one older file of the same size is kept.
@@ -32,6 +32,7 @@ const (
 	specTimeout     = 10 * time.Second     // for a guest process to take its spec
 	drainTimeout    = 2 * time.Second      // for the last output of a task that has ended
 	strayTimeout    = 5 * time.Second      // to kill what a task left behind
+	execGrace       = 2 * time.Second      // for a command whose operator has gone, between SIGHUP and SIGKILL
 	unlockPoll      = 5 * time.Millisecond // between looks whether a host that was shut down is gone
 	acceptPause     = 50 * time.Millisecond
 	procTableMaxAge = 250 * time.Millisecond

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -100,7 +101,7 @@ func (l *link) close() {
 }
 
 // call sends one request and waits for its answer. When ctx ends first the host is told to drop the request.
-func (l *link) call(ctx context.Context, o op, body json.RawMessage) (json.RawMessage, error) {
+func (l *link) call(ctx context.Context, o op, body json.RawMessage, files ...*os.File) (json.RawMessage, error) {
 	ch := make(chan response, 1)
 	l.mu.Lock()
 	if l.broken {
@@ -112,7 +113,7 @@ func (l *link) call(ctx context.Context, o op, body json.RawMessage) (json.RawMe
 	l.pending[id] = ch
 	l.mu.Unlock()
 
-	if err := l.send(request{ID: id, Op: o, Body: body}); err != nil {
+	if err := l.send(request{ID: id, Op: o, Body: body, files: files}); err != nil {
 		l.drop(id)
 		return nil, err
 	}
@@ -152,7 +153,12 @@ func (l *link) send(r request) error {
 		l.fail()
 		return errLinkLost
 	}
-	if _, err := l.conn.Write(frame); err != nil {
+	if len(r.files) > 0 {
+		err = sendFiles(l.conn, frame, r.files)
+	} else {
+		_, err = l.conn.Write(frame)
+	}
+	if err != nil {
 		l.fail()
 		return errLinkLost
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 )
 
@@ -26,6 +27,20 @@ func isNoHost(err error) bool { return false }
 func hasRecords(string) bool { return false }
 
 func awaitUnlocked(context.Context, string) error { return nil }
+
+func sendFiles(net.Conn, []byte, []*os.File) error { return errPlatform }
+
+// Terminal is a pseudo terminal, which is not made on this platform.
+type Terminal struct{ Ours, Theirs *os.File }
+
+// OpenTerminal refuses on this platform.
+func OpenTerminal() (Terminal, error) { return Terminal{}, errPlatform }
+
+// Resize refuses on this platform.
+func (Terminal) Resize(rows, columns uint16) error { return errPlatform }
+
+// Read refuses on this platform.
+func (Terminal) Read([]byte) (int, error) { return 0, errPlatform }
 
 // ParseSignal refuses on this platform.
 func ParseSignal(string) (int, error) { return 0, errPlatform }

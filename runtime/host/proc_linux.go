@@ -93,14 +93,19 @@ func readProcs() ([]proc, error) {
 // host that died, are told to be ours.
 const envTask = "DUNLIN_TASK_INSTANCE"
 
+// envExec marks every process of a command beside a task with the command's number, next to the task's mark.
+const envExec = "DUNLIN_EXEC_SERIAL"
+
 // taskOf reads the mark of a process, "" if it has none or cannot be read.
-func taskOf(pid int) string {
+func taskOf(pid int) string { return markOf(pid, envTask) }
+
+func markOf(pid int, key string) string {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return ""
 	}
 	for kv := range bytes.SplitSeq(env, []byte{0}) {
-		if v, ok := bytes.CutPrefix(kv, []byte(envTask+"=")); ok {
+		if v, ok := bytes.CutPrefix(kv, []byte(key+"=")); ok {
 			return string(v)
 		}
 	}

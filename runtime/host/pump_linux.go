@@ -123,19 +123,3 @@ func (p *pumps) drain() error {
 	p.wg.Wait()
 	return errors.Join(p.errs...)
 }
-
-// capped collects output up to a limit and drops the rest.
-type capped struct {
-	max       int
-	buf       []byte
-	truncated bool
-}
-
-func (c *capped) Write(p []byte) (int, error) {
-	room := c.max - len(c.buf)
-	if room < len(p) {
-		c.truncated = true
-	}
-	c.buf = append(c.buf, p[:min(room, len(p))]...)
-	return len(p), nil
-}

@@ -27,12 +27,14 @@ type server struct {
 	began    time.Time
 	logBytes atomic.Int64 // handed to the disk by all tasks' logs
 
-	mu      sync.Mutex
-	tasks   map[string]*task
-	busy    int         // running tasks and calls in work
-	idle    *time.Timer // ends the host; runs while busy is 0
-	closing bool
-	quit    chan struct{} // closed when the host shall end
+	mu         sync.Mutex
+	tasks      map[string]*task
+	execs      int         // commands that run beside tasks
+	execSerial uint64      // of the last of them
+	busy       int         // running tasks and calls in work
+	idle       *time.Timer // ends the host; runs while busy is 0
+	closing    bool
+	quit       chan struct{} // closed when the host shall end
 }
 
 func newServer(opts Options, log *slog.Logger) *server {

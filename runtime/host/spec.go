@@ -88,12 +88,17 @@ type Written struct {
 	All   *int64 `json:",omitempty"` // bytes that the kernel says the host and its tasks wrote; nil: it does not say
 }
 
-// ExecResult is the end of a command run beside a task. Truncated says that output was dropped at ExecOutputBytesMax.
+// ExecSpec is a command to run beside a process task, in its directory and environment.
+type ExecSpec struct {
+	ID       string // of the task
+	Argv     []string
+	Terminal bool `json:",omitempty"` // its standard input is a terminal, which is to control it
+}
+
+// ExecResult is how a command beside a task ended.
 type ExecResult struct {
-	Code      int
-	Stdout    []byte `json:",omitempty"`
-	Stderr    []byte `json:",omitempty"`
-	Truncated bool   `json:",omitempty"`
+	Code   int    // exit code; 128 + n after signal n
+	Signal string `json:",omitempty"`
 }
 
 // Bodies of requests.
@@ -104,10 +109,6 @@ type (
 		Grace      time.Duration
 	}
 	signalBody struct{ ID, Signal string }
-	execBody   struct {
-		ID   string
-		Argv []string
-	}
 )
 
 // Check finds what cannot be started, before anything is.

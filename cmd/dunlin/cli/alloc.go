@@ -13,10 +13,10 @@ import (
 )
 
 func (e *env) allocCmd() *cobra.Command {
-	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation and its files, or stop it"}
+	c := &cobra.Command{Use: "alloc", Short: "Look at an allocation and its files, run a command in it, or stop it"}
 	logs := e.logs()
 	logs.Use, logs.GroupID = "logs ALLOC", ""
-	c.AddCommand(e.allocStatus(), logs, e.allocFS(), e.allocStop(), e.allocAdopt())
+	c.AddCommand(e.allocStatus(), logs, e.allocFS(), e.allocExec(), e.allocStop(), e.allocAdopt())
 	return c
 }
 

@@ -72,16 +72,19 @@ func TestEveryFlagTakesOneDashOrTwo(t *testing.T) {
 func TestNormalize(t *testing.T) {
 	root := newRoot(IO{})
 	for in, want := range map[string]string{
-		"run -var a=1 x":       "run --var a=1 x",
-		"logs -f -n 5 web":     "logs -f -n 5 web",
-		"logs -n5 web":         "logs -n5 web",
-		"logs -fn5 web":        "logs -fn5 web",
-		"logs -- -json":        "logs -- -json",
-		"status -jsn":          "status --jsn",
-		"run - ":               "run -",
-		"status --json":        "status --json",
-		"-version":             "--version",
-		"plan -var=x=1 a -jso": "plan --var=x=1 a --jso",
+		"run -var a=1 x":                         "run --var a=1 x",
+		"logs -f -n 5 web":                       "logs -f -n 5 web",
+		"logs -n5 web":                           "logs -n5 web",
+		"logs -fn5 web":                          "logs -fn5 web",
+		"logs -- -json":                          "logs -- -json",
+		"status -jsn":                            "status --jsn",
+		"run - ":                                 "run -",
+		"status --json":                          "status --json",
+		"-version":                               "--version",
+		"plan -var=x=1 a -jso":                   "plan --var=x=1 a --jso",
+		"alloc exec -task web -i x ls -la -json": "alloc exec --task web -i x ls -la -json",
+		"-token t alloc exec -i=false x -address -x": "--token t alloc exec -i=false x -address -x",
+		"alloc fs -stat x -json":                     "alloc fs --stat x --json",
 	} {
 		if got := strings.Join(normalize(root, strings.Fields(in)), " "); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
@@ -102,6 +105,14 @@ func TestWrongCommandLines(t *testing.T) {
 		"init -lang cobol":                     "go and c",
 		"join nonsense":                        "invite",
 		"node eligibility x":                   "-enable or -disable",
+		"alloc exec x":                         "needs an allocation or a job, and a command",
+		"alloc exec -t -i=false x sh":          "needs input",
+		"alloc fs":                             "needs an allocation",
+		"alloc fs x y z":                       `does not know what to do with "z"`,
+		"alloc fs -n 3 x":                      "give -tail",
+		"alloc fs -tail -n 3 -c 4 x":           "either -n or -c",
+		"alloc fs -stat -f x":                  "give either",
+		"alloc fs -json -f x y":                "-json is for lists",
 		"tls cert create -ca-dir /nonexistent": "dunlin tls ca create",
 	} {
 		r := invoke(t, nil, strings.Fields(line)...)

@@ -68,7 +68,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 		NodeClass: cfg.Client.NodeClass, NodePool: cfg.Client.NodePool, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, TLS: fallback, Clock: clock,
 		Certificates: renewed, Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
 		Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
-		LogQuotaBytes: cfg.Client.LogQuota, Host: drivers.Host,
+		LogQuotaBytes: cfg.Client.LogQuota, Host: drivers.Host, DisableExec: cfg.Client.DisableExec,
 		StopTasksOnExit: o.temporary, Log: log,
 	})
 	if err != nil {

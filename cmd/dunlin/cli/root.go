@@ -133,8 +133,65 @@ func refuseStrangers(c *cobra.Command) {
 
 // normalize turns the field's one-dash flags ("-json", "-var x=1") into the two
 // dashes that the flag library knows. A lone letter that is a shorthand and
-// everything behind "--" stay as they are.
+// everything behind "--" stay as they are, and so does the command of alloc exec,
+// whose flags are none of ours.
 func normalize(root *cobra.Command, args []string) []string {
+	ours := foreignFrom(root, args)
+	return append(normalizeOurs(root, args[:ours]), args[ours:]...)
+}
+
+// foreignFrom is where words begin that belong to a command which takes all that
+// comes behind its first argument.
+func foreignFrom(root *cobra.Command, args []string) int {
+	c := root
+	for i := 0; i < len(args); i++ {
+		word := args[i]
+		if word == "--" {
+			break
+		}
+		if len(word) > 1 && word[0] == '-' {
+			name, _, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
+			if f := flagOf(c, name); f != nil && !given && f.NoOptDefVal == "" {
+				i++ // its value
+			}
+			continue
+		}
+		if sub := child(c, word); sub != nil {
+			c = sub
+			continue
+		}
+		if c.Name() == "exec" {
+			return i + 1
+		}
+	}
+	return len(args)
+}
+
+func child(c *cobra.Command, name string) *cobra.Command {
+	for _, sub := range c.Commands() {
+		if sub.Name() == name || sub.HasAlias(name) {
+			return sub
+		}
+	}
+	return nil
+}
+
+// flagOf finds a flag of a command by its name or letter.
+func flagOf(c *cobra.Command, name string) *pflag.Flag {
+	for _, set := range []*pflag.FlagSet{c.Flags(), c.InheritedFlags(), c.PersistentFlags()} {
+		if f := set.Lookup(name); f != nil {
+			return f
+		}
+		if len(name) == 1 {
+			if f := set.ShorthandLookup(name); f != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func normalizeOurs(root *cobra.Command, args []string) []string {
 	long, short := map[string]bool{"help": true, "version": true}, map[string]bool{"h": true}
 	collectFlags(root, long, short)
 	out := make([]string, 0, len(args))

@@ -103,6 +103,7 @@ type Client struct {
 	MemoryTotal    int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
 	Link           Link
+	DisableExec    bool  // operators run no commands beside tasks here
 	LogQuota       int64 // bytes of all that tasks printed; 0: the default
 }
 
@@ -148,6 +149,7 @@ type file struct {
 		NodeClass string            `hcl:"node_class,optional"`
 		Cache     string            `hcl:"module_cache,optional"`
 		NodePool  string            `hcl:"node_pool,optional"`
+		NoExec    bool              `hcl:"disable_remote_exec,optional"`
 		CPU       int64             `hcl:"cpu_total_compute,optional"`
 		Memory    int64             `hcl:"memory_total_mb,optional"`
 		Reserved  *struct {
@@ -319,7 +321,7 @@ func (f *file) client(name string, c *Config) error {
 	}
 	c.Client = &Client{
 		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, NodePool: f.Client.NodePool, RawExec: rawExec,
-		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory,
+		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory, DisableExec: f.Client.NoExec,
 	}
 	if err := fleet.CheckPoolOfNode(f.Client.NodePool); err != nil {
 		return fmt.Errorf("%s: client { node_pool }: %w", name, err)

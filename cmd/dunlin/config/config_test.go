@@ -30,6 +30,7 @@ client {
     budget = "50MB/month"
   }
   logs { quota = "64MB" }
+  disable_remote_exec = true
 }
 plugin "raw_exec" { 
   config { enabled = true } 
@@ -53,7 +54,7 @@ plugin "raw_exec" {
 	if c.Client.Link != (Link{"metered", 50e6}) {
 		t.Errorf("link: %+v", c.Client.Link)
 	}
-	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.LogQuota != 64_000_000 {
+	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.LogQuota != 64_000_000 || !c.Client.DisableExec {
 		t.Errorf("client: %+v", c.Client)
 	}
 }
