@@ -27,7 +27,7 @@ func TestExecOnADevice(t *testing.T) {
 		t.Errorf("a refusal: %v", err)
 	}
 	var asked wire.ExecRequest
-	d.serveOne(wire.KindExec, &asked, func(st link.Stream) {
+	heard := d.serveOne(wire.KindExec, &asked, func(st link.Stream) {
 		_ = wire.Write(st, &wire.ExecAnswer{})
 		var in wire.ExecInput
 		if wire.Read(st, &in) == nil {
@@ -39,6 +39,7 @@ func TestExecOnADevice(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	give, take, err := r.Exec(ctx, id, wire.ExecRequest{Task: "main", Argv: []string{"sh"}, Terminal: true})
+	<-heard
 	if err != nil || asked.Task != "main" || !asked.Terminal {
 		t.Fatalf("%v, asked %+v", err, asked)
 	}

@@ -14,8 +14,10 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/traffic"
 )
 
-// serveOne answers the next stream that the server opens, in a goroutine that ends with the link.
-func (d *device) serveOne(kind wire.Kind, question wire.Message, answer func(link.Stream)) {
+// serveOne answers the next stream that the server opens, in a goroutine that ends with the link. Once asked closes, question is the
+// caller's to read.
+func (d *device) serveOne(kind wire.Kind, question wire.Message, answer func(link.Stream)) (asked <-chan struct{}) {
+	heard := make(chan struct{})
 	go func() {
 		st, err := d.link.AcceptStream(context.Background())
 		if err != nil {
@@ -23,9 +25,11 @@ func (d *device) serveOne(kind wire.Kind, question wire.Message, answer func(lin
 		}
 		var h wire.Header
 		if wire.Read(st, &h) == nil && wire.Read(st, question) == nil && h == (wire.Header{Kind: kind, Node: d.id}) {
+			close(heard)
 			answer(st)
 		}
 	}()
+	return heard
 }
 
 func TestFilesOfADevice(t *testing.T) {
@@ -37,7 +41,7 @@ func TestFilesOfADevice(t *testing.T) {
 	d := r.node(t, id)
 	d.register(wire.Register{})
 	var asked wire.FsRequest
-	d.serveOne(wire.KindFiles, &asked, func(st link.Stream) {
+	heard := d.serveOne(wire.KindFiles, &asked, func(st link.Stream) {
 		_ = wire.Write(st, &wire.FsAnswer{Offset: 3})
 		_ = wire.Write(st, &wire.FsPiece{Data: []byte("one ")})
 		_ = wire.Write(st, &wire.FsPiece{Data: []byte("two"), Event: wire.FsDeleted})
@@ -47,6 +51,7 @@ func TestFilesOfADevice(t *testing.T) {
 	defer cancel()
 	ask := wire.FsRequest{Alloc: fleet.UUID{3}, Verb: wire.FsRead, Path: "alloc/x", Offset: 3, Limit: 7}
 	answer, next, err := r.Files(ctx, id, ask)
+	<-heard
 	if err != nil || answer.Offset != 3 || asked != ask {
 		t.Fatalf("%+v, %v, asked %+v", answer, err, asked)
 	}
