@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -253,10 +254,13 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
+		var mu sync.Mutex
 		var seen strings.Builder
 		ended := make(chan error, 1)
 		go func() {
 			ended <- r.Each(t.Context(), func(p []byte, what Event) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if what != Grew {
 					fmt.Fprintf(&seen, "[%d]", what)
 				}
@@ -266,8 +270,10 @@ func TestFollow(t *testing.T) {
 		}()
 		step := func(want string) {
 			t.Helper()
-			time.Sleep(2 * FollowPoll)
+			time.Sleep(2*FollowPoll + time.Millisecond) // between two polls
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if seen.String() != want {
 				t.Fatalf("saw %q, want %q", seen.String(), want)
 			}
