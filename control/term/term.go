@@ -93,6 +93,7 @@ func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 	t.reaps.at = now.Add(t.reaps.cfg.Every)
 	t.sync()
 	t.look()
+	t.drainAgain = true // the first step looks: what is decided here would be proposed by nobody
 	return t
 }
 
@@ -110,6 +111,7 @@ func (t *Term) Step(ev Event, view *state.View, now time.Time) []Action {
 	due := t.drainAgain || t.drainDue != 0 && t.drainDue <= now.UnixNano()
 	if (due || t.looked != t.view.Index()) && now.Sub(t.lookedAt) >= NodesLookPeriod {
 		t.look()
+		t.drainNodes()
 	}
 	t.verify()
 	t.deliver()
@@ -178,7 +180,6 @@ func (t *Term) look() {
 		t.room.take(fresh)
 		t.broker.RoomCame()
 	}
-	t.drainNodes()
 }
 
 // drainNodes takes the next step of the drains. It is looked for with the nodes: a
@@ -349,7 +350,11 @@ func (t *Term) wakeAt() {
 		earlier(t.reaps.at)
 	}
 	if t.drainDue != 0 {
-		earlier(time.Unix(0, t.drainDue))
+		when, next := time.Unix(0, t.drainDue), t.lookedAt.Add(NodesLookPeriod)
+		if when.Before(next) {
+			when = next // it is looked for with the nodes, and not before
+		}
+		earlier(when)
 	}
 	if !at.IsZero() {
 		t.do(WakeAt{at})
