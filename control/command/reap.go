@@ -127,8 +127,16 @@ func AllocOver(v *state.View, a *state.Alloc) bool {
 	if a.Holds() || !EndKnown(v, a) {
 		return false
 	}
-	j := v.Job(a.Version.Job)
-	return a.Desired != state.DesiredRun || !a.Next.IsZero() || j == nil
+	if a.Desired != state.DesiredRun || v.Job(a.Version.Job) == nil {
+		return true
+	}
+	if a.Next.IsZero() || a.Observed != state.ObservedComplete {
+		return !a.Next.IsZero()
+	}
+	// It was replaced while its device was away, and is done all the same. If its replacement was given up for it, the work is done
+	// by this row alone, and without it would be done once more.
+	next := v.AllocByID(a.Next)
+	return next != nil && next.Desired == state.DesiredRun
 }
 
 // EvalOver reports whether the region can do without an evaluation: it has ended,

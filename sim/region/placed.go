@@ -47,8 +47,10 @@ func crowdedSince(before *state.View, j *state.Job, p *command.Plan) bool {
 func (c *checks) neighbours(v *state.View, j *state.Job, g *fleet.TaskGroup, n *state.Node, index uint64) {
 	here, class := 0, 0
 	for a := range v.AllocsByJob(j.Key) {
-		if !a.Holds() || a.GroupName() != g.Name || a.Observed == state.ObservedUnknown || !a.Next.IsZero() {
-			continue // what was given up for now may come back where another has its place
+		if !a.Holds() || a.GroupName() != g.Name || a.Observed == state.ObservedUnknown || !a.Next.IsZero() || a.Version != j.Current() {
+			// What was given up for now may come back where another has its place; and of a plan that replaces all of a group, the part
+			// for a node that went away meanwhile is refused, and its old one stays a while.
+			continue
 		}
 		if a.Node == n.Key {
 			here++

