@@ -16,7 +16,7 @@ var (
 	planted  = flag.String("bug", "", "with -seed: plant this bug")
 	twiceOf  = 10 // every so many seeds one runs twice
 	allSeeds = 1000
-	bugSeeds = 200 // within which each planted bug is found, in every form of the suite
+	bugSeeds = 200 // within which each planted bug is found
 )
 
 // TestMain trades memory for time: a simulation leaves nothing behind.
@@ -99,6 +99,9 @@ func play(n int, run func(seed uint64) (bad bool)) int {
 func TestPlantedBugs(t *testing.T) {
 	if *oneSeed >= 0 {
 		t.Skip("one seed is replayed")
+	}
+	if testing.Short() {
+		t.Skip("left out with -short: whether oracles bite is no matter of races")
 	}
 	for _, bug := range bugs {
 		t.Run(string(bug), func(t *testing.T) {
