@@ -69,7 +69,7 @@ var table = []line{
 	{"edge/artifact", "drivers/config fleet wire wire/blob wire/patch", "", "brings modules by digest into the blob store, in whatever form; the link is a port of its own"},
 	{"edge/fingerprint", "fleet", "", "what a device is becomes attributes of a node"},
 	{"edge/runner", "drivers/config drivers/driver drivers/tasklog edge/allocfs edge/device edge/logstore edge/task fleet wire", "runtime/host", "the shell around the core: drivers, folders, clock; it knows the driver port and no driver"},
-	{"edge/reach", "wire/link", "", "which server next, by which transport, is decided from outcomes alone"},
+	{"edge/reach", "wire/link wire/trust", "", "which server next, by which transport, is decided from outcomes alone"},
 	{"edge/session", "drivers/driver drivers/tasklog edge/allocfs edge/reach fleet wire wire/codec wire/link wire/traffic wire/trust", "wire/quicnet wire/tlsnet", "the shell around the link; it reads logs and files and runs commands for the server, and knows neither runner nor QUIC"},
 	{"edge/agent", "drivers/config drivers/driver drivers/rawexec drivers/wasm edge/artifact edge/device edge/fingerprint edge/logstore edge/runner edge/session edge/statedb edge/wear fleet runtime/host wire wire/blob wire/link wire/traffic wire/trust",
 		"wire/quicnet", "the root of the edge: the only package that knows all of its parts"},

@@ -204,10 +204,10 @@ func (s *Session) down(at *reach.Attempt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Up {
-		s.route.Down(outcome(err), time.Now())
+		s.route.Down(reach.OutcomeOf(err), time.Now())
 		s.state = State{Since: time.Now()}
 	} else if at != nil {
-		s.route.Failed(*at, outcome(err), time.Now())
+		s.route.Failed(*at, reach.OutcomeOf(err), time.Now())
 	}
 	s.link = nil
 	s.state.Reason = err.Error()

@@ -11,27 +11,7 @@ import (
 	"github.com/dunlin-edge/dunlin/edge/reach"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
-	"github.com/dunlin-edge/dunlin/wire/trust"
 )
-
-// outcome is what the end of an attempt or of a link means for the next one.
-func outcome(err error) reach.Outcome {
-	o := reach.Outcome{
-		NoAnswer: errors.Is(err, link.ErrNoAnswer), Silent: errors.Is(err, link.ErrSilent),
-		Lost: errors.Is(err, link.ErrForgotten) || errors.Is(err, link.ErrBroken) || errors.Is(err, link.ErrSilent),
-	}
-	if c, ok := link.Closed(err); ok {
-		o.Final, o.Spread = !c.Code.Retry(), c.Spread()
-		o.Busy = c.Code == link.CodeBusy
-		o.Lost = c.Code == link.CodeShutdown || o.Busy
-		if c.Code == link.CodeRedirect && c.Remote {
-			o.Redirect = c.Reason
-		}
-		return o
-	}
-	_, o.Final = errors.AsType[*trust.Refusal](err)
-	return o
-}
 
 // usable leaves out what this device has no dialer for.
 func (s *Session) usable(servers []link.Server) []link.Server {

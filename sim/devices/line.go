@@ -65,7 +65,7 @@ func (l *line) once(ctx context.Context, route *reach.Route, at reach.Attempt) e
 	conn, err := l.dialer.Dial(dialCtx, at.Address, trust.ProtocolEdge)
 	cancel()
 	if err != nil {
-		route.Failed(at, outcome(err), time.Now())
+		route.Failed(at, reach.OutcomeOf(err), time.Now())
 		return fmt.Errorf("link to %s: %w", at.Address, err)
 	}
 	up := false
@@ -74,22 +74,11 @@ func (l *line) once(ctx context.Context, route *reach.Route, at reach.Attempt) e
 		route.Up(at, link.Spread{Max: time.Duration(w.Return)}, time.Now())
 	})
 	if up {
-		route.Down(outcome(err), time.Now())
+		route.Down(reach.OutcomeOf(err), time.Now())
 	} else {
-		route.Failed(at, outcome(err), time.Now())
+		route.Failed(at, reach.OutcomeOf(err), time.Now())
 	}
 	return err
-}
-
-func outcome(err error) reach.Outcome {
-	o := reach.Outcome{
-		NoAnswer: errors.Is(err, link.ErrNoAnswer), Silent: errors.Is(err, link.ErrSilent),
-		Lost: errors.Is(err, link.ErrForgotten) || errors.Is(err, link.ErrBroken) || errors.Is(err, link.ErrSilent),
-	}
-	if c, ok := link.Closed(err); ok {
-		o.Final, o.Spread, o.Lost = !c.Code.Retry(), c.Spread(), c.Code == link.CodeShutdown || c.Code == link.CodeBusy
-	}
-	return o
 }
 
 // converse registers all devices and serves the link until something on it ends.

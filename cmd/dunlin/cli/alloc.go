@@ -168,6 +168,16 @@ func (e *env) copyLogs(ctx context.Context, c *api.Client, id fleet.AllocID, o a
 	return nil
 }
 
+// clientAndAllocs is the way to the region and what allocsFor finds there, not all of a job.
+func (e *env) clientAndAllocs(ctx context.Context, word string) (*api.Client, []fleet.AllocID, error) {
+	c, err := e.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, err := e.allocsFor(ctx, c, word, false)
+	return c, ids, err
+}
+
 // allocsFor finds the allocations a word means: an allocation's ID or its
 // beginning, or a job's.
 func (e *env) allocsFor(ctx context.Context, c *api.Client, word string, all bool) ([]fleet.AllocID, error) {

@@ -51,11 +51,7 @@ In a terminal, ~. at the beginning of a line leaves.`,
 			if err != nil {
 				return err
 			}
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			ids, err := e.allocsFor(cmd.Context(), c, args[0], false)
+			c, ids, err := e.clientAndAllocs(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

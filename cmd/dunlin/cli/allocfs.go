@@ -44,11 +44,7 @@ logs are shown as long as the device keeps them.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			ids, err := e.allocsFor(cmd.Context(), c, args[0], false)
+			c, ids, err := e.clientAndAllocs(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
