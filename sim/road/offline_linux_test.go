@@ -61,6 +61,19 @@ func starts(s *agent.Status) map[string]string {
 	return out
 }
 
+// restartedOnce complains of tasks that are still shown as they were written down before their host died: an agent answers
+// from its journal until it has looked for each task's process.
+func restartedOnce(s *agent.Status) error {
+	for _, a := range s.Allocs {
+		for name, task := range a.Tasks {
+			if task.Restarts != 1 {
+				return errorf("%s/%s was restarted %d times, want once", a.ID, name, task.Restarts)
+			}
+		}
+	}
+	return nil
+}
+
 // pids names the processes of a device's running tasks.
 func pids(t testing.TB, d *device) map[string]string {
 	t.Helper()
@@ -120,7 +133,7 @@ func TestOffline(t *testing.T) {
 		if n := len(pids(t, d)); n != 3 {
 			return errorf("%d processes", n)
 		}
-		return nil
+		return restartedOnce(s)
 	})
 	processesRevived := pids(t, d)
 	if got, want := ids(revived), ids(before); !slices.Equal(got, want) {
