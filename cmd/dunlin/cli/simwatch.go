@@ -68,6 +68,9 @@ func (w *simWatch) watch(ctx context.Context) {
 	lastAt := w.begin
 	for {
 		c, now := w.fleet.Counts(), time.Now()
+		if ctx.Err() != nil {
+			return // the fleet is being taken down: the report is of what stood before
+		}
 		at := now.Sub(w.begin)
 		for i, n := range []int64{c.Placed, c.Running, c.Complete} {
 			w.seen[i].see(n, at)
