@@ -52,6 +52,7 @@ type realFleet struct {
 	links   atomic.Int64 // links that came up, in all
 	up      atomic.Int64 // links that are up
 	fault   atomic.Pointer[error]
+	dials   chan struct{} // that are in progress
 
 	mu       sync.Mutex
 	linkedAt map[*realDevice]time.Time // the first link of each since linked began to wait
@@ -72,7 +73,7 @@ func newFleet(ctx context.Context, tlsDir, server string, n int) (*realFleet, er
 	if err != nil {
 		return nil, err
 	}
-	f := &realFleet{linkedAt: map[*realDevice]time.Time{}}
+	f := &realFleet{linkedAt: map[*realDevice]time.Time{}, dials: make(chan struct{}, dialsMax)}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	for i := range n {
 		d, err := f.newDevice(ca, server, i)
@@ -112,13 +113,13 @@ func (f *realFleet) newDevice(ca *trust.CA, server string, i int) (*realDevice, 
 		return nil, err
 	}
 	d.ses = session.New(session.Options{
-		Dialer: d.end, Servers: []link.Server{{QUIC: server}}, Node: d.id, Device: d, Log: slog.New(slog.DiscardHandler),
+		Dialer: turned{d.end, f}, Servers: []link.Server{{QUIC: server}}, Node: d.id, Device: d, Log: slog.New(slog.DiscardHandler),
 		Spec: func(link.Transport, bool) ([]byte, error) { return spec, nil },
 	})
 	return d, nil
 }
 
-// run lets all devices dial at once, as after a power cut.
+// run lets all devices begin at once, as after a power cut; see dialsMax.
 func (f *realFleet) run() error {
 	for _, d := range f.devices {
 		f.wg.Go(func() { d.ses.Run(f.ctx) })
@@ -257,6 +258,31 @@ func (d *realDevice) running() map[fleet.UUID]bool {
 		}
 	}
 	return out
+}
+
+// dialsMax is how many of the devices reckon handshakes at once. Each has a processor of its own in life; here one process plays
+// them all on the server's, and ten thousand handshakes that are begun at once there mean that no packet is read for seconds:
+// what would be measured is a starved player.
+const dialsMax = 256
+
+// turned dials when a turn is free; the time of the attempt begins then.
+type turned struct {
+	link.Dialer
+	fleet *realFleet
+}
+
+func (t turned) Dial(ctx context.Context, addr, protocol string) (link.Link, error) {
+	until, _ := ctx.Deadline()
+	limit := time.Until(until)
+	select {
+	case t.fleet.dials <- struct{}{}:
+	case <-t.fleet.ctx.Done():
+		return nil, context.Cause(t.fleet.ctx)
+	}
+	defer func() { <-t.fleet.dials }()
+	ctx, cancel := context.WithTimeout(t.fleet.ctx, limit)
+	defer cancel()
+	return t.Dialer.Dial(ctx, addr, protocol)
 }
 
 // cuttable is a socket whose line can be cut: nothing arrives and nothing leaves,

@@ -49,8 +49,8 @@ func storm(ctx context.Context, r *rig, n int) (rep *report, err error) {
 		}
 		return v
 	}
-	rep.condition("%s devices, each with a certificate, a socket and a link of its own; the targets are for %s; load of the machine at the start %s",
-		number(float64(n)), number(stormTarget), loadAverage())
+	rep.condition("%s devices, each with a certificate, a socket and a link of its own, at most %d of them dialling at once; the targets are for %s; load of the machine at the start %s",
+		number(float64(n)), dialsMax, number(stormTarget), loadAverage())
 
 	begun, err := cpuTime(server.cmd.Process.Pid)
 	if err != nil {
@@ -64,7 +64,7 @@ func storm(ctx context.Context, r *rig, n int) (rep *report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rep.add(first.figure("first contact", target(30), fmt.Sprintf("all dialling at once; %s ms of the server's CPU each", number(millis(spent-begun)/float64(max(len(first.at), 1))))))
+	rep.add(first.figure("first contact", target(30), fmt.Sprintf("all at once; %s ms of the server's CPU each", number(millis(spent-begun)/float64(max(len(first.at), 1))))))
 	if err := addKnown(ctx, rep, c, first); err != nil {
 		return nil, err
 	}

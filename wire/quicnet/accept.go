@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type attempt struct {
 	endpoint *Endpoint
 	finished sync.Once
 	accepted atomic.Bool
+	turn     atomic.Bool // it has one of the endpoint's turns
 	window   budget
 }
 
@@ -37,6 +39,33 @@ func (e *Endpoint) room() int64 {
 		return HandshakesMax
 	}
 	return min(max(int64(rate*HandshakeWait.Seconds()), HandshakesRetry), HandshakesMax)
+}
+
+// waitTurn holds a handshake back before it costs anything but its place: TurnsMax of them are reckoned at once. A thousand
+// goroutines that all reckon keys leave the one that reads the socket its turn once a second; packets and refusals are lost
+// then, every peer repeats itself, and the machine is busy with what is for nothing.
+func (e *Endpoint) waitTurn(ctx context.Context) error {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return nil
+	}
+	select {
+	case e.turns <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.closing:
+		return net.ErrClosed
+	}
+	a.turn.Store(true)
+	// A peer that is slow or silent must not hold up the others.
+	time.AfterFunc(TurnMax, a.endTurn)
+	return nil
+}
+
+func (a *attempt) endTurn() {
+	if a.turn.CompareAndSwap(true, false) {
+		<-a.endpoint.turns
+	}
 }
 
 // admit counts a new connection as a handshake in progress, or refuses it.
@@ -54,6 +83,7 @@ func (e *Endpoint) admit(ctx context.Context, _ *quic.ClientInfo) (context.Conte
 
 func (a *attempt) finish() {
 	a.finished.Do(func() {
+		a.endTurn()
 		a.endpoint.handshakes.Add(-1)
 		if !a.accepted.Load() {
 			a.endpoint.counts.Failed()

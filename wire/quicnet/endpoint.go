@@ -24,6 +24,8 @@ type Endpoint struct {
 
 	handshakes atomic.Int64 // accepted by QUIC, not finished
 	counts     link.HandshakeCounts
+	turns      chan struct{} // handshakes that are reckoned now, TurnsMax of them
+	closing    chan struct{} // closed by Close
 
 	work sync.WaitGroup // the accept loop and the watchers of links
 
@@ -71,13 +73,15 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 		return nil, errors.Join(err, socket.Close())
 	}
 	e := &Endpoint{options: o, socket: socket, sessions: tls.NewLRUClientSessionCache(SessionsMax),
-		links: make(map[*quicLink]struct{}), queues: make(map[string]*link.Queue)}
+		links: make(map[*quicLink]struct{}), queues: make(map[string]*link.Queue),
+		turns: make(chan struct{}, TurnsMax), closing: make(chan struct{})}
 	reset, token := quic.StatelessResetKey(o.ResetKey), quic.TokenGeneratorKey(o.TokenKey)
 	e.transport = &quic.Transport{
-		Conn:                socket,
-		StatelessResetKey:   &reset,
-		TokenGeneratorKey:   &token,
-		VerifySourceAddress: func(net.Addr) bool { return e.handshakes.Load() >= HandshakesRetry },
+		Conn:              socket,
+		StatelessResetKey: &reset,
+		TokenGeneratorKey: &token,
+		// Where there is no room, the answer is no at once: a refusal is smaller than what it answers, as a retry is.
+		VerifySourceAddress: func(net.Addr) bool { n := e.handshakes.Load(); return n >= HandshakesRetry && n < e.room() },
 		ConnContext:         e.admit,
 	}
 	if o.ServerTLS == nil {
@@ -97,7 +101,7 @@ func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
 
 // Serve begins to answer handshakes; see Options.Later.
 func (e *Endpoint) Serve() error {
-	tls := e.options.ServerTLS
+	tls := inTurn(e.options.ServerTLS, e.waitTurn)
 	listener, err := e.transport.Listen(tls, e.serverConfig(tls.NextProtos))
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", e.socket.LocalAddr(), err)
@@ -107,6 +111,21 @@ func (e *Endpoint) Serve() error {
 		e.work.Go(e.acceptLoop)
 	}
 	return nil
+}
+
+// inTurn lets each handshake wait for its turn before its configuration is chosen: nothing is reckoned before that.
+func inTurn(base *tls.Config, wait func(context.Context) error) *tls.Config {
+	conf := base.Clone()
+	conf.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if err := wait(hello.Context()); err != nil {
+			return nil, err
+		}
+		if base.GetConfigForClient == nil {
+			return nil, nil
+		}
+		return base.GetConfigForClient(hello)
+	}
+	return conf
 }
 
 // Addr is the local address of the socket.
@@ -130,6 +149,7 @@ func (e *Endpoint) Close() error {
 		return nil
 	}
 	e.closed = true
+	close(e.closing)
 	open := make([]*quicLink, 0, len(e.links))
 	for l := range e.links {
 		open = append(open, l)

@@ -25,6 +25,10 @@ const (
 	// further ones are refused. What waits longer repeats its packets, which costs both sides more than to come back, and a device
 	// that could also go over TCP gives up a silent handshake after six seconds.
 	HandshakeWait = 2 * time.Second
+	// TurnsMax is the number of handshakes that are reckoned at once; the others in progress wait for a turn.
+	TurnsMax = 64
+	// TurnMax is how long one handshake may keep its turn: some round trips.
+	TurnMax = time.Second
 	// Acceptors is how many finished connections are taken at once. One alone lost 300 of 1,000 that came together: it has its
 	// turn among a thousand goroutines that reckon keys, and the library queues 32.
 	Acceptors = 16
