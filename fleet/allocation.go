@@ -59,8 +59,12 @@ type RescheduleTracker struct{ Events []ReschedulePast }
 
 // AllocatedResources is what each task of an allocation was given.
 type AllocatedResources struct {
-	Tasks map[string]AllocatedTask
+	Tasks  map[string]AllocatedTask
+	Shared AllocatedShared
 }
+
+// AllocatedShared is what the tasks of an allocation share.
+type AllocatedShared struct{ DiskMB int64 }
 
 // AllocatedTask is what one task was given.
 type AllocatedTask struct {
@@ -70,7 +74,7 @@ type AllocatedTask struct {
 
 // Resources lists what each task of g is given. Canonicalize must have run.
 func (g *TaskGroup) Resources() *AllocatedResources {
-	out := &AllocatedResources{Tasks: make(map[string]AllocatedTask, len(g.Tasks))}
+	out := &AllocatedResources{Tasks: make(map[string]AllocatedTask, len(g.Tasks)), Shared: AllocatedShared{DiskMB: int64(g.EphemeralDisk.Size())}}
 	for i := range g.Tasks {
 		t := &g.Tasks[i]
 		out.Tasks[t.Name] = AllocatedTask{

@@ -36,6 +36,8 @@ func TestUpdateKind(t *testing.T) {
 		"job constraint":     {func(j *Job) { j.Constraints = []Constraint{{LTarget: "a"}} }, ChangeInPlace},
 		"uncarried of job":   {func(j *Job) { j.Periodic = json.RawMessage(`{"Enabled":true}`) }, ChangeInPlace},
 		"uncarried of task":  {func(j *Job) { j.TaskGroups[0].Tasks[0].Services = json.RawMessage(`[{}]`) }, ChangeInPlace},
+		"disk":               {func(j *Job) { j.TaskGroups[0].EphemeralDisk = &EphemeralDisk{SizeMB: Ptr(7)} }, ChangeRestart},
+		"a disk of nothing":  {func(j *Job) { j.TaskGroups[0].EphemeralDisk = &EphemeralDisk{SizeMB: Ptr(0)} }, ChangeNone},
 		"uncarried resource": {func(j *Job) { j.TaskGroups[0].Tasks[0].Resources.DiskMB = json.RawMessage(`5`) }, ChangeInPlace},
 		"job meta":           {func(j *Job) { j.Meta = map[string]string{"a": "b"} }, ChangeRestart},
 		"job type":           {func(j *Job) { j.Type = JobTypeBatch }, ChangeRestart},
@@ -100,6 +102,7 @@ func TestUpdateKindFollowsTags(t *testing.T) {
 	old, job := sampleJob(), sampleJob()
 	for _, j := range []*Job{old, job} {
 		j.Update, j.Migrate = &UpdateStrategy{}, &MigrateStrategy{}
+		j.TaskGroups[0].EphemeralDisk = &EphemeralDisk{SizeMB: Ptr(7)}
 		Canonicalize(j)
 	}
 	check(reflect.ValueOf(job).Elem(), ChangeNone, job, old)

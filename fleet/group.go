@@ -15,6 +15,7 @@ type TaskGroup struct {
 	Disconnect       *Disconnect       `json:",omitempty" hcl:"disconnect,block" change:"inplace"`
 	Update           *UpdateStrategy   `json:",omitempty" hcl:"update,block" change:"inplace"`
 	Migrate          *MigrateStrategy  `json:",omitempty" hcl:"migrate,block" change:"inplace"`
+	EphemeralDisk    *EphemeralDisk    `json:",omitempty" hcl:"ephemeral_disk,block" change:"restart"`
 	Meta             map[string]string `hcl:"meta,map" change:"restart"`
 
 	GroupUncarried `change:"inplace"`
@@ -31,9 +32,9 @@ func (g *TaskGroup) Task(name string) *Task {
 }
 
 // Ask is what one allocation of the group takes from a node: the sum over its
-// tasks. Canonicalize must have run.
+// tasks, and the group's disk. Canonicalize must have run.
 func (g *TaskGroup) Ask() Ask {
-	var a Ask
+	a := Ask{DiskMB: int64(g.EphemeralDisk.Size())}
 	for i := range g.Tasks {
 		if r := g.Tasks[i].Resources; r != nil {
 			a.CPU += int64(Or(r.CPU, 0))
@@ -48,7 +49,6 @@ type GroupUncarried struct {
 	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
 	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
 	Volumes                   json.RawMessage `json:",omitempty" hcl:"volume,json"`
-	EphemeralDisk             json.RawMessage `json:",omitempty" hcl:"ephemeral_disk,json"`
 	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
 	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`
 	ShutdownDelay             json.RawMessage `json:",omitempty" hcl:"shutdown_delay,json"`

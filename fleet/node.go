@@ -91,14 +91,6 @@ func (n *Node) Spec() *Node {
 	return &c
 }
 
-// Capacity is what allocations may take: all resources less the reserve.
-func (n *Node) Capacity() Ask {
-	return Ask{
-		CPU:      max(0, n.NodeResources.CPU.CPUShares-n.ReservedResources.CPU.CPUShares),
-		MemoryMB: max(0, n.NodeResources.Memory.MemoryMB-n.ReservedResources.Memory.MemoryMB),
-	}
-}
-
 // DriverInfo is the state of one driver on a node.
 type DriverInfo struct {
 	Detected          bool
@@ -130,7 +122,7 @@ type NodeCPU struct {
 // NodeMemory is in MiB.
 type NodeMemory struct{ MemoryMB int64 }
 
-// NodeDisk is in MiB.
+// NodeDisk is in MiB. What a device has is what was free when its agent started; 0: unknown.
 type NodeDisk struct{ DiskMB int64 }
 
 // Orphan is an allocation that its device has and the region does not know, as

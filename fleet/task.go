@@ -29,12 +29,6 @@ type Resources struct {
 	ResourcesUncarried `change:"inplace"`
 }
 
-// Ask is a sum of resources: what an allocation takes, or what a node has.
-type Ask struct {
-	CPU      int64 // MHz
-	MemoryMB int64 // MiB
-}
-
 // LogConfig bounds what a task's output may take on its device.
 type LogConfig struct {
 	MaxFiles      *int `hcl:"max_files" change:"restart"`

@@ -39,7 +39,6 @@ var uncarried = map[string]Uncarried{
 	"Group.Networks":                  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
 	"Group.Services":                  {Warn, "services are not registered and their checks do not run"},
 	"Group.Volumes":                   {Refuse, "volumes are not mounted; the task would not find its data"},
-	"Group.EphemeralDisk":             {Warn, "the allocation folder is neither size-limited nor moved to a replacement"},
 	"Group.Scaling":                   {Warn, "counts change only when the job is registered again"},
 	"Group.Consul":                    {Refuse, "services are not registered in Consul"},
 	"Group.ShutdownDelay":             {Warn, "tasks are stopped without the delay"},
@@ -68,7 +67,7 @@ var uncarried = map[string]Uncarried{
 
 	"Resources.Cores":       {Refuse, "cores are not reserved; ask for MHz with cpu"},
 	"Resources.MemoryMaxMB": {Warn, "the memory limit is memory itself; nothing above it is allowed"},
-	"Resources.DiskMB":      {Warn, "disk is not reserved"},
+	"Resources.DiskMB":      {Warn, "disk is asked for by the group: ephemeral_disk { size = … }"},
 	"Resources.IOPS":        {Warn, "disk operations are not reserved"},
 	"Resources.Networks":    {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
 	"Resources.Devices":     {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
@@ -142,12 +141,6 @@ func (c *checker) checkUncarried(noun, path string, block any) {
 // with values that ask for nothing beyond what Dunlin does anyway.
 func harmlessDefault(name string, raw json.RawMessage) bool {
 	switch name {
-	case "Group.EphemeralDisk":
-		var d struct {
-			Sticky, Migrate bool
-			SizeMB          int
-		}
-		return json.Unmarshal(raw, &d) == nil && !d.Sticky && !d.Migrate && (d.SizeMB == 300 || d.SizeMB == 0)
 	case "Group.Consul", "Task.Consul", "Job.Consul":
 		return allEmpty(raw, "default")
 	}

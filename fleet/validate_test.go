@@ -171,9 +171,6 @@ func TestValidateUncarried(t *testing.T) {
 					*raw = json.RawMessage(`{"Asks":"for something"}`)
 				}
 			})
-			if noun+"."+name == "Group.EphemeralDisk" {
-				j.TaskGroups[0].EphemeralDisk = json.RawMessage(`{"SizeMB":1000}`)
-			}
 			ps := Validate(j, nil)
 			row := uncarried[noun+"."+name]
 			if len(ps) != 1 || ps[0].Path != path+name || ps[0].Warning != (row.Verdict == Warn) || !strings.HasSuffix(ps[0].Message, row.Why) {
@@ -267,6 +264,10 @@ func TestGroupResources(t *testing.T) {
 	j := sampleJob()
 	g := j.Group("web")
 	if got := g.Ask(); got != (Ask{CPU: 100, MemoryMB: 300}) {
+		t.Errorf("%+v", got)
+	}
+	g.EphemeralDisk = &EphemeralDisk{SizeMB: Ptr(70)}
+	if got := g.Ask(); got != (Ask{CPU: 100, MemoryMB: 300, DiskMB: 70}) || g.Resources().Shared.DiskMB != 70 {
 		t.Errorf("%+v", got)
 	}
 	if names := slices.Collect(maps.Keys(g.Resources().Tasks)); !slices.Equal(names, []string{"server"}) || g.Task("server") == nil || g.Task("x") != nil || j.Group("x") != nil {

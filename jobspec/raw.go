@@ -78,16 +78,7 @@ func (d *decoder) uncarriedObject(b *hclsyntax.Block) json.RawMessage {
 		}
 		out[key] = label
 	}
-	name := camel
-	if b.Type == "ephemeral_disk" {
-		name = func(s string) string {
-			if s == "size" {
-				return "SizeMB"
-			}
-			return camel(s)
-		}
-	}
-	d.rawAttributes(b.Body, out, name)
+	d.rawAttributes(b.Body, out, camel)
 	inner := map[string][]any{}
 	for _, n := range b.Body.Blocks {
 		inner[camel(n.Type)] = append(inner[camel(n.Type)], d.uncarriedObject(n))

@@ -111,8 +111,8 @@ func checkGroup(job fleet.JobID, g *fleet.TaskGroup, seen map[string]bool) error
 		return fmt.Errorf("%w: job %s: group %s has count %d", ErrInvalid, job, g.Name, *g.Count)
 	case len(g.Tasks) > fleet.TasksMax:
 		return fmt.Errorf("%w: job %s: group %s has %d tasks; at most %d", ErrInvalid, job, g.Name, len(g.Tasks), fleet.TasksMax)
-	case ask.CPU < 0 || ask.CPU > askMax || ask.MemoryMB < 0 || ask.MemoryMB > askMax:
-		return fmt.Errorf("%w: job %s: group %s asks for %d MHz and %d MiB", ErrInvalid, job, g.Name, ask.CPU, ask.MemoryMB)
+	case min(ask.CPU, ask.MemoryMB, ask.DiskMB) < 0 || max(ask.CPU, ask.MemoryMB, ask.DiskMB) > askMax:
+		return fmt.Errorf("%w: job %s: group %s asks for %d MHz, %d MiB and %d MiB of disk", ErrInvalid, job, g.Name, ask.CPU, ask.MemoryMB, ask.DiskMB)
 	}
 	seen[g.Name] = true
 	return nil

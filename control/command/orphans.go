@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -187,14 +188,12 @@ func applyAllocAdopt(x *state.Txn, index uint64, c AllocAdopt) (AllocAdopted, er
 	}
 	out := AllocAdopted{Name: o.Name()}
 	old := holderOf(x, row)
-	free := n.Spec.Capacity()
-	used := x.Usage(n.Key)
+	free := n.Spec.Capacity().Minus(x.Usage(n.Key).Ask())
 	if old != nil && old.Node == n.Key {
-		used.CPU, used.MemoryMB = used.CPU-old.Ask().CPU, used.MemoryMB-old.Ask().MemoryMB
+		free = free.Plus(old.Ask())
 	}
-	if ask := row.Ask(); used.CPU+ask.CPU > free.CPU || used.MemoryMB+ask.MemoryMB > free.MemoryMB {
-		return AllocAdopted{}, fmt.Errorf("%w: the region has given its room on %s away; it needs %d MHz and %d MiB, and %d MHz and %d MiB are free",
-			ErrNotAdoptable, n.Spec.Name, ask.CPU, ask.MemoryMB, free.CPU-used.CPU, free.MemoryMB-used.MemoryMB)
+	if ask := row.Ask(); !ask.Within(free) {
+		return AllocAdopted{}, fmt.Errorf("%w: the region has given its room on %s away; %s", ErrNotAdoptable, n.Spec.Name, lacks(ask, free))
 	}
 	row.Eval, row.ModifyTime = c.EvalID, c.At
 	if err := x.InsertAllocs([]*state.Alloc{row}, index); err != nil {
@@ -208,6 +207,20 @@ func applyAllocAdopt(x *state.Txn, index uint64, c AllocAdopt) (AllocAdopted, er
 	x.SetOrphans(n, slices.DeleteFunc(slices.Clone(n.Orphans), func(o state.Orphan) bool { return o.ID == c.Alloc }), index)
 	evaluateFor(x, index, row.Version.Job, c.EvalID, c.At)
 	return out, nil
+}
+
+// lacks says what is asked for beyond what is free.
+func lacks(ask, free fleet.Ask) string {
+	var parts []string
+	for _, d := range []struct {
+		unit      string
+		ask, free int64
+	}{{"MHz", ask.CPU, free.CPU}, {"MiB of memory", ask.MemoryMB, free.MemoryMB}, {"MiB of disk", ask.DiskMB, free.DiskMB}} {
+		if d.ask > d.free {
+			parts = append(parts, fmt.Sprintf("it needs %d %s, and %d are free", d.ask, d.unit, d.free))
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // adoptable is the row that an orphan would have: of a version of the job whose

@@ -71,11 +71,11 @@ func (o *Overlay) Usage() func(state.NodeKey) state.Usage {
 }
 
 func plus(a, b state.Usage) state.Usage {
-	return state.Usage{CPU: a.CPU + b.CPU, MemoryMB: a.MemoryMB + b.MemoryMB, Allocs: a.Allocs + b.Allocs}
+	return state.Usage{CPU: a.CPU + b.CPU, MemoryMB: a.MemoryMB + b.MemoryMB, DiskMB: a.DiskMB + b.DiskMB, Allocs: a.Allocs + b.Allocs}
 }
 
 func minus(a, b state.Usage) state.Usage {
-	return state.Usage{CPU: a.CPU - b.CPU, MemoryMB: a.MemoryMB - b.MemoryMB, Allocs: a.Allocs - b.Allocs}
+	return state.Usage{CPU: a.CPU - b.CPU, MemoryMB: a.MemoryMB - b.MemoryMB, DiskMB: a.DiskMB - b.DiskMB, Allocs: a.Allocs - b.Allocs}
 }
 
 // QueueMax bounds the plans that wait to be verified. Each worker has at most one

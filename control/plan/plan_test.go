@@ -16,7 +16,7 @@ func uid(n int) fleet.UUID {
 	return fleet.MintUUID([16]byte{15: byte(n), 14: byte(n >> 8)})
 }
 
-// world is a state with two-group jobs (100 MHz and 16 MiB, 300 MHz and 64 MiB).
+// world is a state with two-group jobs (100 MHz, 16 MiB and no disk; 300 MHz, 64 MiB and 50 MiB of disk).
 type world struct {
 	store *state.Store
 	index uint64
@@ -33,8 +33,14 @@ func (w *world) do(f func(x *state.Txn)) *state.View {
 }
 
 func (w *world) node(cpu, mem int64, link fleet.LinkState) state.NodeKey {
+	return w.nodeOf(cpu, mem, 0, link)
+}
+
+// nodeOf is a node with so much disk; 0: unknown.
+func (w *world) nodeOf(cpu, mem, disk int64, link fleet.LinkState) state.NodeKey {
 	w.ids++
 	spec := &fleet.Node{Name: fmt.Sprintf("n%d", w.ids)}
+	spec.NodeResources.Disk.DiskMB = disk
 	spec.NodeResources.CPU.CPUShares, spec.NodeResources.Memory.MemoryMB = cpu, mem
 	var k state.NodeKey
 	w.do(func(x *state.Txn) {
@@ -48,6 +54,7 @@ func (w *world) job(name string) {
 		return fleet.TaskGroup{Name: name, Tasks: []fleet.Task{{Name: "t", Driver: "wasm", Resources: &fleet.Resources{CPU: fleet.Ptr(cpu), MemoryMB: fleet.Ptr(mem)}}}}
 	}
 	spec := &fleet.Job{ID: fleet.JobID(name), TaskGroups: []fleet.TaskGroup{group("small", 100, 16), group("large", 300, 64)}}
+	spec.TaskGroups[1].EphemeralDisk = &fleet.EphemeralDisk{SizeMB: fleet.Ptr(50)}
 	fleet.Canonicalize(spec)
 	w.do(func(x *state.Txn) {
 		v := state.NewJobVersion(x.NextJobKey(), 0, spec, fleet.CanonicalBytes(spec), 0, w.index)
@@ -99,6 +106,14 @@ func TestRefusals(t *testing.T) {
 		"late is ready": {func(w *world, p *command.Plan) { w.place(p, 0, w.node(200, 32, "late")) }, ""},
 		"cpu":           {func(w *world, p *command.Plan) { w.place(p, 1, w.node(299, 999, "online")) }, "has 299 MHz"},
 		"memory":        {func(w *world, p *command.Plan) { w.place(p, 1, w.node(999, 63, "online")) }, "has 63 MiB"},
+		"disk":          {func(w *world, p *command.Plan) { w.place(p, 1, w.nodeOf(999, 999, 49, "online")) }, "has 49 MiB of disk"},
+		"disk of two": {func(w *world, p *command.Plan) {
+			k := w.nodeOf(999, 999, 99, "online")
+			w.place(p, 1, k, k)
+		}, "99 MiB of disk for allocations, 0 are taken by now, the plan wants 100"},
+		"enough disk":   {func(w *world, p *command.Plan) { w.place(p, 1, w.nodeOf(999, 999, 50, "online")) }, ""},
+		"no disk asked": {func(w *world, p *command.Plan) { w.place(p, 0, w.nodeOf(999, 999, 1, "online")) }, ""},
+		"disk unknown":  {func(w *world, p *command.Plan) { w.place(p, 1, w.nodeOf(999, 999, 0, "online")) }, ""},
 		"unreachable":   {func(w *world, p *command.Plan) { w.place(p, 0, w.node(999, 999, "unreachable")) }, "it is unreachable"},
 		"no such node":  {func(w *world, p *command.Plan) { w.place(p, 0, 77) }, "#77 is gone"},
 		"no such job":   {func(w *world, p *command.Plan) { w.place(p, 0, w.node(999, 999, "online")); p.Job = "other" }, "job other is gone"},
@@ -211,7 +226,8 @@ func TestNeverOvercommits(t *testing.T) {
 		w.job("a")
 		var keys []state.NodeKey
 		for range rapid.IntRange(1, 3).Draw(rt, "nodes") {
-			keys = append(keys, w.node(int64(rapid.IntRange(1, 8).Draw(rt, "cpu"))*100, int64(rapid.IntRange(1, 10).Draw(rt, "mem"))*16, "online"))
+			cpu, mem := rapid.IntRange(1, 8).Draw(rt, "cpu"), rapid.IntRange(1, 10).Draw(rt, "mem")
+			keys = append(keys, w.nodeOf(int64(cpu)*100, int64(mem)*16, int64(rapid.IntRange(0, 5).Draw(rt, "disk"))*30, "online"))
 		}
 		var overlay Overlay
 		type flying struct {
@@ -236,7 +252,7 @@ func TestNeverOvercommits(t *testing.T) {
 				}
 				for _, k := range keys {
 					u, c := w.store.View().Usage(k), w.store.View().Node(k).Spec.Capacity()
-					if u.CPU > c.CPU || u.MemoryMB > c.MemoryMB {
+					if !u.Ask().Within(c) {
 						rt.Fatalf("node %d: %+v of %+v", k, u, c)
 					}
 				}
@@ -275,26 +291,25 @@ func TestNeverOvercommits(t *testing.T) {
 // naive checks that a refused node is really too full.
 func naive(rt *rapid.T, w *world, o *Overlay, p *command.Plan, k state.NodeKey) {
 	v := w.store.View()
-	var cpu, mem int64
+	var sum fleet.Ask
 	for a := range v.AllocsByNode(k) {
 		stopped := slices.ContainsFunc(p.Stops, func(s command.Stop) bool { return s.Alloc == a.ID })
 		if a.Holds() && !stopped {
-			cpu, mem = cpu+a.Ask().CPU, mem+a.Ask().MemoryMB
+			sum = sum.Plus(a.Ask())
 		}
 	}
 	for _, d := range o.plans {
-		cpu, mem = cpu+d[k].CPU, mem+d[k].MemoryMB
+		sum = sum.Plus(d[k].Ask())
 	}
 	for _, g := range p.Groups {
 		for _, n := range g.Nodes {
 			if n == k {
-				ask := v.JobByID(p.Namespace, p.Job).Current().Asks[g.Group]
-				cpu, mem = cpu+ask.CPU, mem+ask.MemoryMB
+				sum = sum.Plus(v.JobByID(p.Namespace, p.Job).Current().Asks[g.Group])
 			}
 		}
 	}
-	if c := v.Node(k).Spec.Capacity(); cpu <= c.CPU && mem <= c.MemoryMB {
-		rt.Fatalf("node %d refused though %d MHz and %d MiB fit in %+v", k, cpu, mem, c)
+	if c := v.Node(k).Spec.Capacity(); sum.Within(c) {
+		rt.Fatalf("node %d refused though %+v fits in %+v", k, sum, c)
 	}
 }
 

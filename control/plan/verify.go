@@ -153,7 +153,7 @@ func (c *check) count() {
 		ask := state.Usage{Allocs: 1}
 		if c.version != nil {
 			a := c.version.Asks[g.Group]
-			ask.CPU, ask.MemoryMB = a.CPU, a.MemoryMB
+			ask.CPU, ask.MemoryMB, ask.DiskMB = a.CPU, a.MemoryMB, a.DiskMB
 		}
 		for _, k := range g.Nodes {
 			t := c.tally(k)
@@ -177,7 +177,7 @@ func (c *check) free(s *command.Stop, add func(a, b state.Usage) state.Usage) {
 	}
 	ask := a.Ask()
 	t := c.tally(a.Node)
-	t.freed = add(t.freed, state.Usage{CPU: ask.CPU, MemoryMB: ask.MemoryMB, Allocs: 1})
+	t.freed = add(t.freed, state.Usage{CPU: ask.CPU, MemoryMB: ask.MemoryMB, DiskMB: ask.DiskMB, Allocs: 1})
 }
 
 // judge refuses nodes until nothing changes: a refused node keeps what its
@@ -241,6 +241,9 @@ func (c *check) refuse(k state.NodeKey, t *tally) string {
 	if want.MemoryMB > room.MemoryMB {
 		return fmt.Sprintf("node %s has %d MiB for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.MemoryMB, used.MemoryMB, t.placed.MemoryMB)
 	}
+	if want.DiskMB > room.DiskMB {
+		return fmt.Sprintf("node %s has %d MiB of disk for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.DiskMB, used.DiskMB, t.placed.DiskMB)
+	}
 	return ""
 }
 
@@ -263,7 +266,7 @@ func (c *check) verdict() Verdict {
 			continue
 		}
 		d := minus(t.placed, t.freed)
-		d = state.Usage{CPU: max(d.CPU, 0), MemoryMB: max(d.MemoryMB, 0), Allocs: max(d.Allocs, 0)}
+		d = state.Usage{CPU: max(d.CPU, 0), MemoryMB: max(d.MemoryMB, 0), DiskMB: max(d.DiskMB, 0), Allocs: max(d.Allocs, 0)}
 		if t.placements > 0 && d != (state.Usage{}) {
 			v.Delta[k] = d
 		}

@@ -12,10 +12,10 @@ import (
 
 // A dump is the magic, a header with its length, and a checkpoint of the view.
 const (
-	dumpMagic         = "dunlin-attempt-1\n"
+	dumpMagic         = "dunlin-attempt-2\n"
 	dumpHeadBytesMax  = 64 << 20
 	dumpNodesMax      = 1 << 22
-	dumpInFlightBytes = 4 // the least an entry takes
+	dumpInFlightBytes = 5 // the least an entry takes
 )
 
 // Dump writes an input down, so that the attempt can be made again elsewhere.
@@ -32,7 +32,8 @@ func Dump(in Input) ([]byte, error) {
 		}
 		if u := in.InFlight(n.Key); u != (state.Usage{}) {
 			extra = codec.AppendUint(extra, uint64(n.Key))
-			extra = codec.AppendInt(codec.AppendInt(codec.AppendInt(extra, u.CPU), u.MemoryMB), int64(u.Allocs))
+			extra = codec.AppendInt(codec.AppendInt(extra, u.CPU), u.MemoryMB)
+			extra = codec.AppendInt(codec.AppendInt(extra, u.DiskMB), int64(u.Allocs))
 			count++
 		}
 	}
@@ -65,7 +66,7 @@ func ReadDump(b []byte) (Input, error) {
 	extra := map[state.NodeKey]state.Usage{}
 	for range r.Count("nodes", dumpNodesMax, dumpInFlightBytes) {
 		k := state.NodeKey(r.Uint())
-		extra[k] = state.Usage{CPU: r.Int(), MemoryMB: r.Int(), Allocs: int32(r.Int())}
+		extra[k] = state.Usage{CPU: r.Int(), MemoryMB: r.Int(), DiskMB: r.Int(), Allocs: int32(r.Int())}
 	}
 	e := state.ReadEval(r)
 	if err := r.Close(); err != nil {

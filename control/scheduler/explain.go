@@ -161,23 +161,9 @@ func (p *placing) fewer() string {
 	return fmt.Sprintf("lower the count of %s to %d or ", p.group.Spec.Name, max(0, *p.group.Spec.Count-p.short))
 }
 
-// dimension is one resource that nodes ran out of.
-type dimension struct {
-	name, unit      string
-	ask             int64
-	of              func(fleet.Ask) int64
-	nodes           int
-	example         int // the roomiest, among those that lack only this if there are any
-	only            bool
-	roomiest, whole int64
-}
-
 // refuseRoom explains feasible nodes without room.
 func (p *placing) refuseRoom(m *fleet.AllocMetric) {
-	dims := []dimension{
-		{name: "cpu", unit: "MHz", ask: p.request.Ask.CPU, of: func(a fleet.Ask) int64 { return a.CPU }},
-		{name: "memory", unit: "MiB", ask: p.request.Ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
-	}
+	dims := dimensions(p.request.Ask)
 	for i := range p.pool.nodes {
 		if p.ranker.Fits(i) || !p.eachRule && (p.ranker.Crowded(i) || p.ranker.Spent(i) || !p.may[i]) {
 			continue
@@ -194,46 +180,5 @@ func (p *placing) refuseRoom(m *fleet.AllocMetric) {
 			dims[k].see(n, i, lacks == 1)
 		}
 	}
-	for k := range dims {
-		d := &dims[k]
-		if d.nodes == 0 {
-			continue
-		}
-		if m.DimensionExhausted == nil {
-			m.DimensionExhausted = map[string]int{}
-		}
-		m.DimensionExhausted[d.name] = d.nodes
-		m.Refusals = append(m.Refusals, d.refusal(p.pool.rows[d.example].Spec.Name))
-	}
-}
-
-func (d *dimension) see(n *rank.Node, i int, only bool) {
-	free := d.of(n.Free)
-	if d.ask <= free {
-		return
-	}
-	first := d.nodes == 0
-	d.nodes++
-	if first || only && !d.only || only == d.only && free > d.roomiest {
-		d.example, d.only, d.roomiest, d.whole = i, only, free, d.of(n.Cap)
-	}
-}
-
-func (d *dimension) refusal(node string) fleet.Refusal {
-	free := max(0, d.roomiest)
-	r := fleet.Refusal{
-		Rule: d.name, Wants: fmt.Sprintf("asks %d %s", d.ask, d.unit), Nodes: d.nodes, Node: node,
-		Has: fmt.Sprintf("the roomiest feasible node %s has %d %s free of %d", node, free, d.unit, d.whole),
-	}
-	switch {
-	case d.ask > d.whole && free == 0:
-		r.Fix = fmt.Sprintf("ask for at most %d and stop something there, or add a larger node", d.whole)
-	case d.ask > d.whole:
-		r.Fix = fmt.Sprintf("ask for at most %d or add a larger node", free)
-	case free == 0:
-		r.Fix = "stop something there or add a node"
-	default:
-		r.Fix = fmt.Sprintf("ask for at most %d or stop something there", free)
-	}
-	return r
+	exhausted(m, dims, p.pool)
 }

@@ -40,6 +40,10 @@ func TestRefusalsInWords(t *testing.T) {
 			`memory: asks 1000 MiB; the roomiest feasible node kiosk-7 has 900 MiB free of 1900; ask for at most 900 or stop something there [1 kiosk-7]`},
 		{"memory, too large", three, func(j *fleet.Job) { j.TaskGroups[0].Tasks[0].Resources.MemoryMB = fleet.Ptr(8000) },
 			`memory: asks 8000 MiB; the roomiest feasible node n0 has 4096 MiB free of 4096; ask for at most 4096 or add a larger node [3 n0]`},
+		{"disk, room taken", func(r *region) {
+			r.node("tiny", func(n *fleet.Node) { n.NodeResources.Disk.DiskMB, n.ReservedResources.Disk.DiskMB = 900, 100 })
+		}, func(j *fleet.Job) { j.TaskGroups[0].EphemeralDisk = &fleet.EphemeralDisk{SizeMB: fleet.Ptr(300)} },
+			`disk: asks 300 MiB of disk; the roomiest feasible node tiny has 200 MiB of disk free of 800; ask for at most 200 or stop something there [1 tiny]`},
 		{"cpu full", func(r *region) { r.nodes(1) }, func(j *fleet.Job) { j.TaskGroups[0].Tasks[0].Resources.CPU = fleet.Ptr(4000) },
 			`cpu: asks 4000 MHz; the roomiest feasible node n0 has 0 MHz free of 4000; stop something there or add a node [1 n0]`},
 		{"equality", three, constrain("${attr.cpu.arch}", "=", "arm64"),

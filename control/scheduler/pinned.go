@@ -37,12 +37,11 @@ func (a *attempt) admits(group int, n *state.Node) bool {
 
 // fits reports whether a node has room for one of a group instead of what is there.
 func (a *attempt) fits(group int, n *state.Node, instead *state.Alloc) bool {
-	u, whole, ask, back := a.in.View.Usage(n.Key), n.Spec.Capacity(), a.cur.Asks[group], instead.Ask()
+	used := a.in.View.Usage(n.Key).Ask()
 	if a.in.InFlight != nil {
-		d := a.in.InFlight(n.Key)
-		u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
+		used = used.Plus(a.in.InFlight(n.Key).Ask())
 	}
-	return u.CPU-back.CPU+ask.CPU <= whole.CPU && u.MemoryMB-back.MemoryMB+ask.MemoryMB <= whole.MemoryMB
+	return used.Minus(instead.Ask()).Plus(a.cur.Asks[group]).Within(n.Spec.Capacity())
 }
 
 // placePinned places where the strategy said, as far as there is room. A node that
@@ -75,7 +74,7 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 	var prevs []command.Replaced
 	for _, s := range g.Place {
 		n := a.pool.find(s.Node)
-		if n == nil || s.NoRoom || ask.CPU > n.Free.CPU || ask.MemoryMB > n.Free.MemoryMB {
+		if n == nil || s.NoRoom || !ask.Within(n.Free) {
 			full = append(full, s)
 			if n != nil && s.Replace {
 				give(n, s.Prev.Ask(), -1) // it runs on
@@ -120,11 +119,7 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 		return m
 	}
 	m.NodesExhausted, m.CoalescedFailures = len(full), len(full)-1
-	ask := a.cur.Asks[g.Index]
-	dims := []dimension{
-		{name: "cpu", unit: "MHz", ask: ask.CPU, of: func(a fleet.Ask) int64 { return a.CPU }},
-		{name: "memory", unit: "MiB", ask: ask.MemoryMB, of: func(a fleet.Ask) int64 { return a.MemoryMB }},
-	}
+	dims := dimensions(a.cur.Asks[g.Index])
 	for _, s := range full {
 		i, there := slices.BinarySearchFunc(a.pool.nodes, s.Node, func(n rank.Node, k state.NodeKey) int { return int(n.Key) - int(k) })
 		if !there {
@@ -133,23 +128,13 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 		n := &a.pool.nodes[i]
 		free := n.Free
 		if s.Replace { // what would be free once it is replaced
-			free = fleet.Ask{CPU: free.CPU + s.Prev.Ask().CPU, MemoryMB: free.MemoryMB + s.Prev.Ask().MemoryMB}
+			free = free.Plus(s.Prev.Ask())
 		}
 		for k := range dims {
 			dims[k].see(&rank.Node{Key: n.Key, Cap: n.Cap, Free: free}, i, true)
 		}
 	}
-	for k := range dims {
-		d := &dims[k]
-		if d.nodes == 0 {
-			continue
-		}
-		if m.DimensionExhausted == nil {
-			m.DimensionExhausted = map[string]int{}
-		}
-		m.DimensionExhausted[d.name] = d.nodes
-		m.Refusals = append(m.Refusals, d.refusal(a.pool.rows[d.example].Spec.Name))
-	}
+	exhausted(m, dims, a.pool)
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
 	return m
 }

@@ -44,12 +44,12 @@ func (p *pool) add(in *Input, row *state.Node) {
 	u := in.View.Usage(row.Key)
 	if in.InFlight != nil {
 		d := in.InFlight(row.Key)
-		u.CPU, u.MemoryMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB
+		u.CPU, u.MemoryMB, u.DiskMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB, u.DiskMB+d.DiskMB
 	}
 	whole := row.Spec.Capacity()
 	p.rows = append(p.rows, row)
 	p.nodes = append(p.nodes, rank.Node{
-		Key: row.Key, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - u.CPU, MemoryMB: whole.MemoryMB - u.MemoryMB},
+		Key: row.Key, Cap: whole, Free: whole.Minus(u.Ask()),
 	})
 }
 
@@ -143,7 +143,7 @@ func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
 	}
 	n := &p.nodes[i]
 	a := s.Prev.Ask()
-	if a.CPU > n.Free.CPU || a.MemoryMB > n.Free.MemoryMB || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
+	if !a.Within(n.Free) || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
 		return false
 	}
 	give(n, a, -1)
@@ -155,4 +155,5 @@ func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
 func give(n *rank.Node, a fleet.Ask, sign int64) {
 	n.Free.CPU += sign * a.CPU
 	n.Free.MemoryMB += sign * a.MemoryMB
+	n.Free.DiskMB += sign * a.DiskMB
 }

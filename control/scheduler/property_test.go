@@ -19,6 +19,7 @@ func TestPlansAreSound(t *testing.T) {
 			r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) {
 				n.NodeResources.CPU.CPUShares = int64(rapid.IntRange(0, 8).Draw(rt, "cpu") * 500)
 				n.NodeResources.Memory.MemoryMB = int64(rapid.IntRange(0, 8).Draw(rt, "memory") * 256)
+				n.NodeResources.Disk.DiskMB = int64(rapid.IntRange(0, 8).Draw(rt, "disk") * 100) // 0: unknown
 				n.Meta["rack"] = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(rt, "rack")
 				n.Attributes["cpu.arch"] = rapid.SampledFrom([]string{"amd64", "arm64"}).Draw(rt, "arch")
 			})
@@ -46,7 +47,9 @@ func register(rt *rapid.T, r *region, typ string) {
 	count := rapid.IntRange(0, 7).Draw(rt, "count")
 	perRack, spread := rapid.IntRange(0, 3).Draw(rt, "per rack"), rapid.Bool().Draw(rt, "spread")
 	memory := rapid.IntRange(1, 4).Draw(rt, "asks memory") * 200
+	disk := rapid.IntRange(0, 3).Draw(rt, "asks disk") * 100
 	r.job(func(j *fleet.Job) {
+		j.TaskGroups[0].EphemeralDisk = &fleet.EphemeralDisk{SizeMB: &disk}
 		j.Type, j.TaskGroups[0].Count, j.TaskGroups[0].Tasks[0].Resources.MemoryMB = typ, &count, &memory
 		if arch != "" {
 			j.Constraints = append(j.Constraints, fleet.Constraint{LTarget: "${attr.cpu.arch}", RTarget: arch})
@@ -100,15 +103,14 @@ func checkState(rt *rapid.T, r *region) {
 			rt.Fatalf("index %d lives twice", a.Index)
 		}
 		names[a.Index] = true
-		u := used[a.Node]
-		used[a.Node] = fleet.Ask{CPU: u.CPU + a.Ask().CPU, MemoryMB: u.MemoryMB + a.Ask().MemoryMB}
+		used[a.Node] = used[a.Node].Plus(a.Ask())
 	}
 	if want := *job.Spec.TaskGroups[0].Count; len(names) > want {
 		rt.Fatalf("%d live, the count is %d", len(names), want)
 	}
 	for k, u := range used {
 		n := v.Node(k)
-		if whole := n.Spec.Capacity(); u.CPU > whole.CPU || u.MemoryMB > whole.MemoryMB {
+		if whole := n.Spec.Capacity(); !u.Within(whole) {
 			rt.Fatalf("node %s has %+v, %+v are taken", n.Spec.Name, whole, u)
 		}
 		if n.Link == fleet.LinkLost {
@@ -216,8 +218,8 @@ func checkProgress(rt *rapid.T, r *region, out *Output) {
 		}
 	}
 	for n := range v.Nodes() {
-		u, whole, ask := v.Usage(n.Key), n.Spec.Capacity(), job.Asks[0]
-		may := racks[n.Spec.Meta["rack"]] < rackMax(job) && n.Ready() && u.CPU+ask.CPU <= whole.CPU && u.MemoryMB+ask.MemoryMB <= whole.MemoryMB
+		fits := v.Usage(n.Key).Ask().Plus(job.Asks[0]).Within(n.Spec.Capacity())
+		may := racks[n.Spec.Meta["rack"]] < rackMax(job) && n.Ready() && fits
 		for _, c := range job.Spec.Constraints {
 			may = may && n.Spec.Attributes["cpu.arch"] == c.RTarget
 		}

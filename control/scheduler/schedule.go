@@ -183,7 +183,7 @@ func (a *attempt) score(group int, k state.NodeKey) int64 {
 		return 0
 	}
 	ask, used, whole := a.cur.Asks[group], a.in.View.Usage(k), n.Spec.Capacity()
-	node := rank.Node{Key: k, Cap: whole, Free: fleet.Ask{CPU: whole.CPU - used.CPU + ask.CPU, MemoryMB: whole.MemoryMB - used.MemoryMB + ask.MemoryMB}}
+	node := rank.Node{Key: k, Cap: whole, Free: whole.Minus(used.Ask()).Plus(ask)}
 	return rank.New(rank.Request{Ask: ask, Emptiest: a.emptiest()}, nil, nil).Fit(&node)
 }
 

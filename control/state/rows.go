@@ -75,11 +75,15 @@ func (n *Node) View() *fleet.Node {
 type Usage struct {
 	CPU      int64 // MHz
 	MemoryMB int64 // MiB
+	DiskMB   int64 // MiB
 	Allocs   int32
 }
 
+// Ask is the usage without the count.
+func (u Usage) Ask() fleet.Ask { return fleet.Ask{CPU: u.CPU, MemoryMB: u.MemoryMB, DiskMB: u.DiskMB} }
+
 func (u Usage) add(a fleet.Ask, sign int64) Usage {
-	return Usage{CPU: u.CPU + sign*a.CPU, MemoryMB: u.MemoryMB + sign*a.MemoryMB, Allocs: u.Allocs + int32(sign)}
+	return Usage{CPU: u.CPU + sign*a.CPU, MemoryMB: u.MemoryMB + sign*a.MemoryMB, DiskMB: u.DiskMB + sign*a.DiskMB, Allocs: u.Allocs + int32(sign)}
 }
 
 // Job is the row of a job: its history and whether it is stopped.

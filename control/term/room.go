@@ -6,7 +6,6 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
 	"github.com/dunlin-edge/dunlin/control/state"
-	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // Limits of what a term remembers of room.
@@ -97,17 +96,16 @@ func (r *room) takes(v *state.View, version *state.JobVersion, group int, n *sta
 
 // fits counts what the job itself has on the node as free: a successor takes the place of its predecessor.
 func fits(v *state.View, version *state.JobVersion, group int, n *state.Node) bool {
-	ask, used, whole := version.Asks[group], v.Usage(n.Key), n.Spec.Capacity()
-	lack := fleet.Ask{CPU: ask.CPU - (whole.CPU - used.CPU), MemoryMB: ask.MemoryMB - (whole.MemoryMB - used.MemoryMB)}
-	if lack.CPU <= 0 && lack.MemoryMB <= 0 {
+	want, whole := v.Usage(n.Key).Ask().Plus(version.Asks[group]), n.Spec.Capacity()
+	if want.Within(whole) {
 		return true
 	}
 	for a := range v.AllocsByNode(n.Key) {
 		if a.Version.Job == version.Job && a.Holds() {
-			lack.CPU, lack.MemoryMB = lack.CPU-a.Ask().CPU, lack.MemoryMB-a.Ask().MemoryMB
+			want = want.Minus(a.Ask())
 		}
 	}
-	return lack.CPU <= 0 && lack.MemoryMB <= 0
+	return want.Within(whole)
 }
 
 func (r *room) judge(version *state.JobVersion, group int) *feasible.Checker {

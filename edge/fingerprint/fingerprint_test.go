@@ -136,17 +136,26 @@ func TestUnknownIsNeverZero(t *testing.T) {
 	if _, err := Probe(Options{Root: fstest.MapFS{"proc/meminfo": file("nonsense")}}); err != nil && !errors.Is(err, ErrMemoryUnknown) {
 		t.Errorf("got %v", err)
 	}
+	if n.NodeResources.Disk.DiskMB != 0 {
+		t.Errorf("a disk nobody looked at has %d MiB", n.NodeResources.Disk.DiskMB)
+	}
+	if n, err := Probe(Options{Root: fstest.MapFS{}, MemoryTotal: 512, DataDir: t.TempDir()}); err != nil || n.NodeResources.Disk.DiskMB < 1 {
+		t.Errorf("a disk that was looked at: %v", err)
+	}
+	if _, err := Probe(Options{MemoryTotal: 512, DiskFree: -1}); err == nil {
+		t.Error("a negative disk was accepted")
+	}
 	if _, err := Probe(Options{MemoryTotal: -1}); err == nil {
 		t.Error("a negative override was accepted")
 	}
 }
 
 func TestOverrides(t *testing.T) {
-	n, err := Probe(Options{Root: fstest.MapFS{}, MemoryTotal: 700, CPUTotal: 4200})
+	n, err := Probe(Options{Root: fstest.MapFS{}, MemoryTotal: 700, CPUTotal: 4200, DiskFree: 90, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.NodeResources.CPU.CPUShares != 4200 || n.NodeResources.Memory.MemoryMB != 700 || n.Attributes["cpu.frequency.assumed"] != "" {
+	if n.NodeResources.CPU.CPUShares != 4200 || n.NodeResources.Memory.MemoryMB != 700 || n.NodeResources.Disk.DiskMB != 90 || n.Attributes["cpu.frequency.assumed"] != "" {
 		t.Errorf("got %+v %v", n.NodeResources, n.Attributes)
 	}
 }

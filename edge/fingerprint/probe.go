@@ -22,6 +22,7 @@ type Options struct {
 	DataDir     string    // its disk is reported
 	CPUTotal    int64     // MHz, overrides the probe; 0: probe
 	MemoryTotal int64     // MiB, overrides the probe; 0: probe
+	DiskFree    int64     // MiB, overrides the probe; 0: probe
 	Overrides   Overrides // stand above all that is probed
 	Version     string    // of the agent
 }
@@ -69,7 +70,7 @@ func Read(o Options, pace Pace) Reading {
 // absent, and numbers that change are rounded as [Damper] does. The error says
 // that memory or an override is unusable.
 func Probe(o Options) (*fleet.Node, error) {
-	for name, v := range map[string]int64{"client.cpu_total_compute": o.CPUTotal, "client.memory_total_mb": o.MemoryTotal} {
+	for name, v := range map[string]int64{"client.cpu_total_compute": o.CPUTotal, "client.memory_total_mb": o.MemoryTotal, "client.disk_free_mb": o.DiskFree} {
 		if err := validateOverride(name, v); err != nil {
 			return nil, err
 		}
@@ -95,9 +96,12 @@ func Probe(o Options) (*fleet.Node, error) {
 	}
 	n.NodeResources.Memory.MemoryMB = mem
 	if total, free, ok := disk(o.DataDir); ok {
-		n.NodeResources.Disk.DiskMB = free
+		n.NodeResources.Disk.DiskMB = max(1, free) // a full disk is not an unknown one
 		p.set("unique.storage.bytestotal", strconv.FormatInt(total<<20, 10))
 		p.set("unique.storage.volume", filepath.ToSlash(o.DataDir))
+	}
+	if o.DiskFree > 0 {
+		n.NodeResources.Disk.DiskMB = o.DiskFree
 	}
 	p.changing(Slow)
 	p.setSorted(overriddenFact, slices.Collect(maps.Keys(o.Overrides)))

@@ -58,8 +58,8 @@ func (c *checks) committed(before, after *state.View, index uint64, cmd command.
 	}
 	for n := range after.Nodes() {
 		u, room := after.Usage(n.Key), n.Spec.Capacity()
-		if u.CPU > room.CPU || u.MemoryMB > room.MemoryMB {
-			c.s.object("entry %d puts %d MHz and %d MiB on node %s, which has %d and %d", index, u.CPU, u.MemoryMB, n.Spec.Name, room.CPU, room.MemoryMB)
+		if !u.Ask().Within(room) {
+			c.s.object("entry %d puts %+v on node %s, which has %+v", index, u.Ask(), n.Spec.Name, room)
 		}
 	}
 	if index%sumsEvery == 0 {
@@ -114,8 +114,8 @@ func (c *checks) sums(v *state.View) {
 	sums := map[state.NodeKey]state.Usage{}
 	for a := range v.Allocs() {
 		if a.Holds() {
-			u, ask := sums[a.Node], a.Ask()
-			sums[a.Node] = state.Usage{CPU: u.CPU + ask.CPU, MemoryMB: u.MemoryMB + ask.MemoryMB, Allocs: u.Allocs + 1}
+			all := sums[a.Node].Ask().Plus(a.Ask())
+			sums[a.Node] = state.Usage{CPU: all.CPU, MemoryMB: all.MemoryMB, DiskMB: all.DiskMB, Allocs: sums[a.Node].Allocs + 1}
 		}
 	}
 	for n := range v.Nodes() {

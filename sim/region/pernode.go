@@ -49,8 +49,7 @@ func (c *checks) everywhere(v *state.View, j *state.Job) {
 					ended++
 				}
 			}
-			u, room := v.Usage(n.Key), n.Spec.Capacity()
-			fits := u.CPU+ask.CPU <= room.CPU && u.MemoryMB+ask.MemoryMB <= room.MemoryMB
+			fits := v.Usage(n.Key).Ask().Plus(ask).Within(n.Spec.Capacity())
 			switch wants := *g.Count > 0 && n.Ready() && n.Spec.InPool(j.Current().Spec.NodePool) && meets(g, n); {
 			case live > 1:
 				c.s.object("at rest node %s has %d of group %s of job %s", n.Spec.Name, live, g.Name, j.ID)

@@ -160,7 +160,7 @@ func (s *sim) build() {
 func (s *sim) newMachine(i int) *machine {
 	m := &machine{
 		s: s, n: i, id: s.uuid(), cache: map[string]bool{}, finished: map[fleet.UUID]string{},
-		room: fleet.Ask{CPU: int64(500 * (1 + s.rng.IntN(4))), MemoryMB: int64(512 * (1 + s.rng.IntN(4)))},
+		room: fleet.Ask{CPU: int64(500 * (1 + s.rng.IntN(4))), MemoryMB: int64(512 * (1 + s.rng.IntN(4))), DiskMB: int64(500 * s.rng.IntN(4))}, // disk 0: unknown
 	}
 	m.forgetTasks()
 	driver := fleet.DriverInfo{Detected: true, Healthy: true}
@@ -173,6 +173,7 @@ func (s *sim) newMachine(i int) *machine {
 		spec.NodePool = otherPool
 	}
 	spec.NodeResources.CPU.CPUShares, spec.NodeResources.Memory.MemoryMB = m.room.CPU, m.room.MemoryMB
+	spec.NodeResources.Disk.DiskMB = m.room.DiskMB
 	m.said = spec
 	m.describe("mains")
 	return m

@@ -167,6 +167,9 @@ func (u *users) newJob(i int) *fleet.Job {
 	for k := range 1 + s.rng.IntN(2) {
 		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))
 	}
+	if s.chance(400) {
+		g.EphemeralDisk = &fleet.EphemeralDisk{SizeMB: fleet.Ptr(100 * (1 + s.rng.IntN(5)))}
+	}
 	j.NodePool = fleet.NodePoolAll
 	switch s.rng.IntN(6) {
 	case 0:
@@ -231,7 +234,7 @@ func (u *users) newTask(name string) fleet.Task {
 func (u *users) changed(old *fleet.Job) *fleet.Job {
 	j := old.Clone()
 	g := &j.TaskGroups[0]
-	switch u.s.rng.IntN(5) {
+	switch u.s.rng.IntN(6) {
 	case 0:
 		g.Count = fleet.Ptr(u.s.rng.IntN(6))
 		if fleet.PerNode(j.Type) {
@@ -243,6 +246,8 @@ func (u *users) changed(old *fleet.Job) *fleet.Job {
 		g.Tasks[0].Env = map[string]string{"V": fmt.Sprint(u.s.rng.IntN(1000))}
 	case 3:
 		g.Tasks[0].Resources.CPU = fleet.Ptr(50 * (1 + u.s.rng.IntN(8)))
+	case 4:
+		g.EphemeralDisk = &fleet.EphemeralDisk{SizeMB: fleet.Ptr(100 * u.s.rng.IntN(6))}
 	}
 	return j
 }

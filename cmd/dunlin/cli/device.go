@@ -142,13 +142,13 @@ func reprober(cfg *config.Config) func(fingerprint.Pace) fingerprint.Reading {
 
 func probeOptions(cfg *config.Config) fingerprint.Options {
 	return fingerprint.Options{
-		DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, Overrides: cfg.Client.Overrides, Version: Version,
+		DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, DiskFree: cfg.Client.DiskFree, Overrides: cfg.Client.Overrides, Version: Version,
 	}
 }
 
 func reserved(c *config.Client) fleet.NodeReserved {
 	return fleet.NodeReserved{
-		CPU: fleet.NodeCPU{CPUShares: c.ReservedCPU}, Memory: fleet.NodeMemory{MemoryMB: c.ReservedMemory},
+		CPU: fleet.NodeCPU{CPUShares: c.ReservedCPU}, Memory: fleet.NodeMemory{MemoryMB: c.ReservedMemory}, Disk: fleet.NodeDisk{DiskMB: c.ReservedDisk},
 	}
 }
 

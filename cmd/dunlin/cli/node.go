@@ -101,7 +101,7 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Pool", n.Pool(), "Class", n.NodeClass, "Link", link,
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Drain", draining(n), "Standing", standing(n.Identity),
 		"Certificate", until(n.Identity), "Agent", n.Version,
-		"Traffic", carried, "Room for work", fmt.Sprintf("%d MHz, %d MiB", room.CPU, room.MemoryMB)}, writtenPairs(written)...)
+		"Traffic", carried, "Room for work", roomWords(room)}, writtenPairs(written)...)
 	if err := pairs(e.Out, lines...); err != nil {
 		return err
 	}
@@ -147,6 +147,15 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 		stubs[i] = &s
 	}
 	return printAllocs(e, stubs)
+}
+
+// roomWords says what all work on a device may take.
+func roomWords(room fleet.Ask) string {
+	disk := fmt.Sprintf("%d MiB of disk", room.DiskMB)
+	if room.DiskMB == fleet.DiskUnknownMB {
+		disk = "disk unknown, and not checked"
+	}
+	return fmt.Sprintf("%d MHz, %d MiB, %s", room.CPU, room.MemoryMB, disk)
 }
 
 // transportWords is how a link travels, with the reason when it is not by QUIC.

@@ -98,9 +98,11 @@ type Client struct {
 	RawExec        bool
 	ReservedCPU    int64 // MHz
 	ReservedMemory int64 // MiB
+	ReservedDisk   int64 // MiB
 	ModuleCache    int64 // bytes; 0: by the disk
 	CPUTotal       int64 // MHz; overrides the probe
 	MemoryTotal    int64 // MiB; overrides the probe
+	DiskFree       int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
 	Link           Link
 	DisableExec    bool  // operators run no commands beside tasks here
@@ -152,9 +154,11 @@ type file struct {
 		NoExec    bool              `hcl:"disable_remote_exec,optional"`
 		CPU       int64             `hcl:"cpu_total_compute,optional"`
 		Memory    int64             `hcl:"memory_total_mb,optional"`
+		Disk      int64             `hcl:"disk_free_mb,optional"`
 		Reserved  *struct {
 			CPU    int64 `hcl:"cpu,optional"`
 			Memory int64 `hcl:"memory,optional"`
+			Disk   int64 `hcl:"disk,optional"`
 		} `hcl:"reserved,block"`
 		Fingerprint *struct {
 			Override hcl.Expression `hcl:"override,optional"`
@@ -321,7 +325,7 @@ func (f *file) client(name string, c *Config) error {
 	}
 	c.Client = &Client{
 		Servers: f.Client.Servers, Meta: f.Client.Meta, NodeClass: f.Client.NodeClass, NodePool: f.Client.NodePool, RawExec: rawExec,
-		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory, DisableExec: f.Client.NoExec,
+		CPUTotal: f.Client.CPU, MemoryTotal: f.Client.Memory, DiskFree: f.Client.Disk, DisableExec: f.Client.NoExec,
 	}
 	if err := fleet.CheckPoolOfNode(f.Client.NodePool); err != nil {
 		return fmt.Errorf("%s: client { node_pool }: %w", name, err)
@@ -341,7 +345,10 @@ func (f *file) client(name string, c *Config) error {
 		c.Client.ModuleCache = n
 	}
 	if r := f.Client.Reserved; r != nil {
-		c.Client.ReservedCPU, c.Client.ReservedMemory = r.CPU, r.Memory
+		if min(r.CPU, r.Memory, r.Disk) < 0 {
+			return fmt.Errorf("%s: client.reserved has cpu = %d, memory = %d, disk = %d; use 0 or more (MHz and MiB)", name, r.CPU, r.Memory, r.Disk)
+		}
+		c.Client.ReservedCPU, c.Client.ReservedMemory, c.Client.ReservedDisk = r.CPU, r.Memory, r.Disk
 	}
 	if err := f.Client.Link.link(name, &c.Client.Link); err != nil {
 		return err

@@ -24,7 +24,11 @@ client {
   enabled = true
   servers = ["10.0.0.1", "srv:99", "srv/tcp", "srv:8443/tcp"]
   meta    = { shop = "7" }
-  reserved { memory = 64 }
+  reserved {
+    memory = 64
+    disk   = 100
+  }
+  disk_free_mb = 4000
   link {
     class  = "metered"
     budget = "50MB/month"
@@ -54,7 +58,7 @@ plugin "raw_exec" {
 	if c.Client.Link != (Link{"metered", 50e6}) {
 		t.Errorf("link: %+v", c.Client.Link)
 	}
-	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.LogQuota != 64_000_000 || !c.Client.DisableExec {
+	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.ReservedDisk != 100 || c.Client.DiskFree != 4000 || c.Client.LogQuota != 64_000_000 || !c.Client.DisableExec {
 		t.Errorf("client: %+v", c.Client)
 	}
 }
@@ -86,6 +90,7 @@ func TestRefusals(t *testing.T) {
 		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                      "agent.hcl:4: client.link.budget is for class = \"metered\"",
 		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":      "agent.hcl:5: client.link.budget: budget \"50MB\"",
 		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                                 "port 70000 is out of range",
+		"client {\n enabled = true\n servers = [\"a\"]\n reserved {\n disk = -1\n}\n}":            "client.reserved has cpu = 0, memory = 0, disk = -1",
 		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                     "ports.tls = -1 is out of range",
 		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                    "there is no plugin \"docker\"",
 		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}":   "this agent is no client",

@@ -94,7 +94,7 @@ func (r *Ranker) Open(i int) bool { return r.Fits(i) && !r.Crowded(i) && !r.Spen
 // Fits reports whether the ask fits into what node i has free.
 func (r *Ranker) Fits(i int) bool {
 	n := &r.nodes[i]
-	return r.req.Ask.CPU <= n.Free.CPU && r.req.Ask.MemoryMB <= n.Free.MemoryMB
+	return r.req.Ask.Within(n.Free)
 }
 
 // Crowded reports whether node i may not take one more for having one already.
@@ -141,8 +141,7 @@ func (r *Ranker) Take(avoid []state.NodeKey) (i int, ok bool) {
 	b := r.best()
 	i = int(b.heap[0].node)
 	n := &r.nodes[i]
-	n.Free.CPU -= r.req.Ask.CPU
-	n.Free.MemoryMB -= r.req.Ask.MemoryMB
+	n.Free = n.Free.Minus(r.req.Ask)
 	n.InGroup++
 	n.InJob++
 	r.req.Use(i)
@@ -236,7 +235,8 @@ func (r *Ranker) affinity(i int) int64 {
 }
 
 // Fit is how full the node would be: the mean over CPU and memory, 0 to Scale. If
-// the emptiest is preferred, it is how empty.
+// the emptiest is preferred, it is how empty. Disk must fit and does not score, as
+// in the field: a node whose disk is unknown would have none to fill.
 func (r *Ranker) Fit(n *Node) int64 {
 	full := r.fullness(n)
 	if r.req.Emptiest {
