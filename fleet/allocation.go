@@ -69,17 +69,28 @@ type AllocatedShared struct{ DiskMB int64 }
 // AllocatedTask is what one task was given.
 type AllocatedTask struct {
 	CPU    NodeCPU `json:"Cpu"`
-	Memory NodeMemory
+	Memory AllocatedMemory
 }
 
-// Resources lists what each task of g is given. Canonicalize must have run.
-func (g *TaskGroup) Resources() *AllocatedResources {
+// AllocatedMemory is in MiB.
+type AllocatedMemory struct {
+	MemoryMB    int64
+	MemoryMaxMB int64 `json:",omitempty"` // the limit, where it is not MemoryMB
+}
+
+// Resources lists what each task of g is given, where tasks may exceed their memory or not. Canonicalize must have run.
+func (g *TaskGroup) Resources(exceeds bool) *AllocatedResources {
 	out := &AllocatedResources{Tasks: make(map[string]AllocatedTask, len(g.Tasks)), Shared: AllocatedShared{DiskMB: int64(g.EphemeralDisk.Size())}}
 	for i := range g.Tasks {
 		t := &g.Tasks[i]
 		out.Tasks[t.Name] = AllocatedTask{
 			CPU:    NodeCPU{CPUShares: int64(Or(t.Resources.CPU, 0))},
-			Memory: NodeMemory{MemoryMB: int64(Or(t.Resources.MemoryMB, 0))},
+			Memory: AllocatedMemory{MemoryMB: int64(Or(t.Resources.MemoryMB, 0))},
+		}
+		if limit := t.Resources.MemoryLimitMB(exceeds); limit != t.Resources.MemoryLimitMB(false) {
+			a := out.Tasks[t.Name]
+			a.Memory.MemoryMaxMB = int64(limit)
+			out.Tasks[t.Name] = a
 		}
 	}
 	return out

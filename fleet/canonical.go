@@ -75,6 +75,7 @@ func canonicalTask(t *Task, g *TaskGroup) {
 	}
 	setDefaultPtr(&t.Resources.CPU, DefaultCPUMHz)
 	setDefaultPtr(&t.Resources.MemoryMB, DefaultMemoryMB)
+	canonicalMemory(t.Resources)
 	clearEmpty(&t.Resources.ResourcesUncarried)
 	setDefaultPtr(&t.KillTimeout, Duration(DefaultKillTimeout))
 	if t.LogConfig == nil {

@@ -42,6 +42,8 @@ func TestUpdateKind(t *testing.T) {
 		"job meta":           {func(j *Job) { j.Meta = map[string]string{"a": "b"} }, ChangeRestart},
 		"job type":           {func(j *Job) { j.Type = JobTypeBatch }, ChangeRestart},
 		"memory":             {func(j *Job) { j.TaskGroups[0].Tasks[0].Resources.MemoryMB = Ptr(7) }, ChangeRestart},
+		"memory_max":         {func(j *Job) { j.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = Ptr(700) }, ChangeRestart},
+		"memory_max of 0":    {func(j *Job) { j.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = Ptr(0) }, ChangeNone},
 		"env":                {func(j *Job) { j.TaskGroups[0].Tasks[0].Env["A"] = "2" }, ChangeRestart},
 		"config":             {func(j *Job) { j.TaskGroups[0].Tasks[0].Config = json.RawMessage(`{}`) }, ChangeRestart},
 		"log limits":         {func(j *Job) { j.TaskGroups[0].Tasks[0].LogConfig.MaxFiles = Ptr(1) }, ChangeRestart},
@@ -115,8 +117,12 @@ func different(v reflect.Value) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	switch v.Kind() {
 	case reflect.Pointer:
+		was := reflect.Zero(v.Type().Elem())
+		if !v.IsNil() {
+			was = v.Elem()
+		}
 		out.Set(reflect.New(v.Type().Elem()))
-		out.Elem().Set(different(v.Elem()))
+		out.Elem().Set(different(was))
 	case reflect.String:
 		out.SetString(v.String() + "x")
 	case reflect.Bool:

@@ -89,7 +89,6 @@ func (p *NodePool) Validate() Problems {
 	}
 	if s := p.SchedulerConfiguration; s != nil {
 		c.algorithm("SchedulerConfiguration.SchedulerAlgorithm", s.SchedulerAlgorithm)
-		c.oversubscription("SchedulerConfiguration.MemoryOversubscriptionEnabled", Or(s.MemoryOversubscriptionEnabled, false))
 	}
 	return c.problems
 }

@@ -12,7 +12,7 @@ const (
 type SchedulerConfiguration struct {
 	SchedulerAlgorithm            string
 	PreemptionConfig              PreemptionConfig
-	MemoryOversubscriptionEnabled bool
+	MemoryOversubscriptionEnabled bool // tasks placed from now on may take up to their memory_max
 	RejectJobRegistration         bool // nobody may register a job
 	PauseEvalBroker               bool // no evaluation is worked on
 
@@ -57,7 +57,6 @@ func (s *SchedulerConfiguration) Validate() Problems {
 			c.refuse("PreemptionConfig."+p.name, "preemption is not carried out: nothing running gives way to what comes", "leave it off")
 		}
 	}
-	c.oversubscription("MemoryOversubscriptionEnabled", s.MemoryOversubscriptionEnabled)
 	return c.problems
 }
 
@@ -66,11 +65,5 @@ func (c *checker) algorithm(path, name string) {
 	case "", AlgorithmBinpack, AlgorithmSpread:
 	default:
 		c.refuse(path, fmt.Sprintf("unknown algorithm %q", name), "use binpack or spread")
-	}
-}
-
-func (c *checker) oversubscription(path string, on bool) {
-	if on {
-		c.warn(path, "it is kept, and has no effect as long as memory_max is not carried out")
 	}
 }

@@ -25,6 +25,8 @@ type Task struct {
 type Resources struct {
 	CPU      *int `hcl:"cpu" change:"restart"`    // MHz
 	MemoryMB *int `hcl:"memory" change:"restart"` // MiB
+	// MemoryMaxMB is the limit where the region lets tasks take more memory than they ask for, MiB; nil: MemoryMB.
+	MemoryMaxMB *int `json:",omitempty" hcl:"memory_max" change:"restart"`
 
 	ResourcesUncarried `change:"inplace"`
 }
@@ -61,13 +63,12 @@ type TaskUncarried struct {
 
 // ResourcesUncarried are resource fields of the public API not carried out yet.
 type ResourcesUncarried struct {
-	Cores       json.RawMessage `json:",omitempty" hcl:"cores,json"`
-	MemoryMaxMB json.RawMessage `json:",omitempty" hcl:"memory_max,json"`
-	DiskMB      json.RawMessage `json:",omitempty" hcl:"disk,json"`
-	IOPS        json.RawMessage `json:",omitempty"`
-	Networks    json.RawMessage `json:",omitempty" hcl:"network,json"`
-	Devices     json.RawMessage `json:",omitempty" hcl:"device,json"`
-	NUMA        json.RawMessage `json:",omitempty" hcl:"numa,json"`
-	SecretsMB   json.RawMessage `json:",omitempty" hcl:"secrets,json"`
-	Custom      json.RawMessage `json:",omitempty"`
+	Cores     json.RawMessage `json:",omitempty" hcl:"cores,json"`
+	DiskMB    json.RawMessage `json:",omitempty" hcl:"disk,json"`
+	IOPS      json.RawMessage `json:",omitempty"`
+	Networks  json.RawMessage `json:",omitempty" hcl:"network,json"`
+	Devices   json.RawMessage `json:",omitempty" hcl:"device,json"`
+	NUMA      json.RawMessage `json:",omitempty" hcl:"numa,json"`
+	SecretsMB json.RawMessage `json:",omitempty" hcl:"secrets,json"`
+	Custom    json.RawMessage `json:",omitempty"`
 }

@@ -65,15 +65,14 @@ var uncarried = map[string]Uncarried{
 	"Task.Kind":            {Refuse, "service-mesh proxies are not run"},
 	"Task.Schedule":        {Refuse, "the task would run outside the times it asks for"},
 
-	"Resources.Cores":       {Refuse, "cores are not reserved; ask for MHz with cpu"},
-	"Resources.MemoryMaxMB": {Warn, "the memory limit is memory itself; nothing above it is allowed"},
-	"Resources.DiskMB":      {Warn, "disk is asked for by the group: ephemeral_disk { size = … }"},
-	"Resources.IOPS":        {Warn, "disk operations are not reserved"},
-	"Resources.Networks":    {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
-	"Resources.Devices":     {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
-	"Resources.NUMA":        {Warn, "memory nodes are not chosen"},
-	"Resources.SecretsMB":   {Warn, "there is no secrets folder"},
-	"Resources.Custom":      {Refuse, "custom resources are not reserved"},
+	"Resources.Cores":     {Refuse, "cores are not reserved; ask for MHz with cpu"},
+	"Resources.DiskMB":    {Warn, "disk is asked for by the group: ephemeral_disk { size = … }"},
+	"Resources.IOPS":      {Warn, "disk operations are not reserved"},
+	"Resources.Networks":  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
+	"Resources.Devices":   {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
+	"Resources.NUMA":      {Warn, "memory nodes are not chosen"},
+	"Resources.SecretsMB": {Warn, "there is no secrets folder"},
+	"Resources.Custom":    {Refuse, "custom resources are not reserved"},
 
 	"LogConfig.Disabled": {Warn, "logs are always kept, within max_files and max_file_size"},
 }

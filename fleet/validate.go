@@ -185,9 +185,7 @@ func (c *checker) task(path string, t *Task, jobType string) {
 	if n := *t.Resources.CPU; n < 1 {
 		c.refuse(path+".Resources.CPU", fmt.Sprintf("cpu is %d", n), "ask for at least 1 MHz")
 	}
-	if n := *t.Resources.MemoryMB; n < 1 {
-		c.refuse(path+".Resources.MemoryMB", fmt.Sprintf("memory is %d", n), "ask for at least 1 MiB")
-	}
+	c.memory(path+".Resources", t.Resources)
 	c.env(path+".Env", t.Env)
 	c.meta(path+".Meta", t.Meta)
 	c.constraints(path+".Constraints", t.Constraints, jobType)

@@ -267,10 +267,10 @@ func TestGroupResources(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	g.EphemeralDisk = &EphemeralDisk{SizeMB: Ptr(70)}
-	if got := g.Ask(); got != (Ask{CPU: 100, MemoryMB: 300, DiskMB: 70}) || g.Resources().Shared.DiskMB != 70 {
+	if got := g.Ask(); got != (Ask{CPU: 100, MemoryMB: 300, DiskMB: 70}) || g.Resources(false).Shared.DiskMB != 70 {
 		t.Errorf("%+v", got)
 	}
-	if names := slices.Collect(maps.Keys(g.Resources().Tasks)); !slices.Equal(names, []string{"server"}) || g.Task("server") == nil || g.Task("x") != nil || j.Group("x") != nil {
+	if names := slices.Collect(maps.Keys(g.Resources(false).Tasks)); !slices.Equal(names, []string{"server"}) || g.Task("server") == nil || g.Task("x") != nil || j.Group("x") != nil {
 		t.Errorf("%v", names)
 	}
 }

@@ -55,6 +55,7 @@ type DesiredAlloc struct {
 	Group      string
 	Index      uint32 // of the allocation's name, job.group[index]
 	Stop       bool
+	Exceeds    bool `json:",omitempty"` // its tasks may take up to their memory_max
 	StopReason string
 	CreateTime int64 // Unix nanoseconds
 }
@@ -100,8 +101,26 @@ func (m *Desired) Append(b []byte) []byte {
 func (a *DesiredAlloc) append(b []byte) []byte {
 	b = a.Job.append(append(b, a.ID[:]...))
 	b = codec.AppendUint(codec.AppendString(b, a.Group), uint64(a.Index))
-	b = codec.AppendString(codec.AppendBool(b, a.Stop), a.StopReason)
+	b = codec.AppendString(append(b, a.flags()), a.StopReason)
 	return codec.AppendInt(b, a.CreateTime)
+}
+
+// Flags of a desired allocation, in the byte that was a boolean: to stop. An allocation that nothing new is said of is byte by
+// byte what older devices read, and what they do not know they refuse.
+const (
+	flagStop    = 1 << 0
+	flagExceeds = 1 << 6
+	flagsKnown  = flagStop | flagExceeds
+)
+
+func (a *DesiredAlloc) flags() (f byte) {
+	if a.Stop {
+		f |= flagStop
+	}
+	if a.Exceeds {
+		f |= flagExceeds
+	}
+	return f
 }
 
 // Decode implements [Message].
@@ -123,15 +142,19 @@ func (m *Desired) Decode(r *codec.Reader) {
 }
 
 func readDesiredAlloc(r *codec.Reader) DesiredAlloc {
-	return DesiredAlloc{
-		ID:         r.UUID(),
-		Job:        readJobKey(r),
-		Group:      r.String("a group's name", fleet.JobIDBytesMax),
-		Index:      uint32(r.UintMax("an allocation's index", 1<<31)),
-		Stop:       r.Bool(),
-		StopReason: r.String("a reason", ErrorBytesMax),
-		CreateTime: r.Int(),
+	a := DesiredAlloc{
+		ID:    r.UUID(),
+		Job:   readJobKey(r),
+		Group: r.String("a group's name", fleet.JobIDBytesMax),
+		Index: uint32(r.UintMax("an allocation's index", 1<<31)),
 	}
+	f := r.Byte()
+	if f&^flagsKnown != 0 {
+		r.Fail(fmt.Errorf("an allocation has flags %#x, and this version knows %#x", f, flagsKnown))
+	}
+	a.Stop, a.Exceeds = f&flagStop != 0, f&flagExceeds != 0
+	a.StopReason, a.CreateTime = r.String("a reason", ErrorBytesMax), r.Int()
+	return a
 }
 
 // DesiredAck says that the device has that generation on disk.

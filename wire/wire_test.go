@@ -97,7 +97,7 @@ func allocStatus(t *rapid.T) AllocStatus {
 func desiredAlloc(t *rapid.T) DesiredAlloc {
 	return DesiredAlloc{
 		ID: uuid(t), Job: jobKey(t), Group: text(t), Index: rapid.Uint32Range(0, 1<<31).Draw(t, "index"),
-		Stop: yes(t), StopReason: text(t), CreateTime: signed(t),
+		Stop: yes(t), Exceeds: yes(t), StopReason: text(t), CreateTime: signed(t),
 	}
 }
 

@@ -242,7 +242,10 @@ func adoptable(x *state.Txn, n *state.Node, o *state.Orphan) (*state.Alloc, erro
 		if err != nil || o.StopReason != "" {
 			return nil, fmt.Errorf("%w: it is being stopped", ErrNotAdoptable)
 		}
-		return &state.Alloc{ID: o.ID, Version: v, Node: n.Key, Index: o.Index, Group: uint16(g), Observed: observed, CreateTime: o.CreateTime}, nil
+		return &state.Alloc{
+			ID: o.ID, Version: v, Node: n.Key, Index: o.Index, Group: uint16(g), Observed: observed, CreateTime: o.CreateTime,
+			Exceeds: mayExceed(x, v, uint16(g)),
+		}, nil
 	}
 	return nil, fmt.Errorf("%w: none of the %d versions of job %s that the region keeps is the one it runs; stop the orphan, or register that version again",
 		ErrNotAdoptable, len(j.Versions), o.Job.ID)

@@ -160,13 +160,14 @@ func (p *planner) buildRows() error {
 }
 
 func (p *planner) buildGroup(g *Placements) error {
+	exceeds := mayExceed(p.x, p.version, g.Group)
 	for i, id := range g.IDs {
 		if p.x.Node(g.Nodes[i]) == nil {
 			return fmt.Errorf("node key %d: %w", g.Nodes[i], ErrNoSuchNode)
 		}
 		a := &state.Alloc{
 			ID: id, Version: p.version, Eval: p.Eval, Node: g.Nodes[i], Index: g.Names[i], Group: g.Group,
-			CreateTime: p.At, ModifyTime: p.At,
+			CreateTime: p.At, ModifyTime: p.At, Exceeds: exceeds,
 		}
 		if len(g.Prevs) > 0 && !g.Prevs[i].Alloc.IsZero() {
 			if err := p.inherit(a, g.Prevs[i]); err != nil {
@@ -177,6 +178,13 @@ func (p *planner) buildGroup(g *Placements) error {
 		p.rows = append(p.rows, a)
 	}
 	return nil
+}
+
+// mayExceed decides whether an allocation that is placed now may take more memory than it asks for. It is decided here, once,
+// and told to the device with the allocation: a device that is cut off goes by what it was told, and the settings of later are
+// for what is placed later.
+func mayExceed(x *state.Txn, v *state.JobVersion, group uint16) bool {
+	return v.Spec.TaskGroups[group].Exceeds() && x.SchedulerConfigOf(v.Spec.NodePool).MemoryOversubscriptionEnabled
 }
 
 // inherit hands the history of a replaced allocation to the one in its place.

@@ -108,7 +108,7 @@ func orphans(n *state.Node, full bool, held wire.Generation) (out []wire.Desired
 func row(a *state.Alloc) wire.DesiredAlloc {
 	d := wire.DesiredAlloc{
 		ID: a.ID, Job: a.Version.Key(), Group: a.GroupName(), Index: a.Index,
-		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime,
+		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime, Exceeds: a.Exceeds,
 	}
 	if d.Stop && a.Detail != nil {
 		d.StopReason = a.Detail.DesiredReason

@@ -103,7 +103,7 @@ func TestSchedulerConfiguration(t *testing.T) {
 	s := *r.SchedulerConfig
 	s.SchedulerAlgorithm, s.RejectJobRegistration, s.MemoryOversubscriptionEnabled = fleet.AlgorithmSpread, true, true
 	set, err := c.SetSchedulerConfiguration(ctx, &s, true)
-	if err != nil || !set.Updated || !strings.Contains(set.Warnings, "memory_max is not carried out") {
+	if err != nil || !set.Updated || set.Warnings != "" {
 		t.Fatalf("%v: %+v", err, set)
 	}
 	// What was read before that change is not what is changed now.
@@ -117,10 +117,21 @@ func TestSchedulerConfiguration(t *testing.T) {
 	if _, err := c.SetSchedulerConfiguration(ctx, &s, false); !api.IsStatus(err, 400) || !strings.Contains(err.Error(), "PreemptionConfig.ServiceSchedulerEnabled: preemption is not carried out") {
 		t.Fatalf("preemption: %v", err)
 	}
+	ignored := func(want bool) {
+		t.Helper()
+		job := registrable("roomy")
+		job.TaskGroups[0].Tasks[0].Resources = &fleet.Resources{MemoryMB: fleet.Ptr(64), MemoryMaxMB: fleet.Ptr(256)}
+		got, err := c.Validate(ctx, job)
+		if err != nil || strings.Contains(got.Warnings, "memory_max = 256 has no effect, the limit is memory = 64") != want {
+			t.Errorf("want a warning: %t; %v: %+v", want, err, got)
+		}
+	}
+	ignored(false)
 	s = fleet.SchedulerConfiguration{}
 	if set, err = c.SetSchedulerConfiguration(ctx, &s, false); err != nil || !set.Updated {
 		t.Fatalf("%v: %+v", err, set)
 	}
+	ignored(true)
 	if _, err := c.Register(ctx, &api.JobRegisterRequest{Job: registrable("web")}); err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,9 @@ func (a *API) prepare(body []byte, registering bool) (*prepared, error) {
 	}
 	a.checkModules(p, registering)
 	a.checkPool(p)
+	if !a.Store.View().SchedulerConfigOf(p.job.NodePool).MemoryOversubscriptionEnabled {
+		p.problems = append(p.problems, fleet.MemoryMaxIgnored(p.job)...)
+	}
 	return p, nil
 }
 

@@ -38,6 +38,7 @@ const (
 	recNodeX     = 41 // extras of a node
 	recNodePool  = 50
 	recScheduler = 51
+	recExceeds   = 65 // the allocation before may exceed its memory
 	recEnd       = 255
 )
 
@@ -116,6 +117,9 @@ func (v *View) writeRecords(c *checkpointWriter) {
 	for a := range v.Allocs() {
 		version(a.Version)
 		c.record(recAlloc, func(b []byte) []byte { return appendAlloc(b, a) })
+		if a.Exceeds { // in a record of its own: it is rare, and older versions read the rows
+			c.record(recExceeds, func(b []byte) []byte { return codec.AppendUint(b, uint64(a.Key)) })
+		}
 	}
 	for m := range v.Modules() {
 		c.record(recModule, func(b []byte) []byte { return appendJSON(b, m) })

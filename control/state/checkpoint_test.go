@@ -24,7 +24,7 @@ func full(t testing.TB) *View {
 	gone := x.PutJob(Job{Namespace: "default", ID: "gone", Versions: []*JobVersion{version(x.NextJobKey(), 0, "gone")}}, 1)
 	rows := []*Alloc{
 		{ID: uid(3), Version: j.Current(), Node: n.Key, Detail: &AllocDetail{DesiredReason: "why", Followup: uid(4)}},
-		{ID: uid(5), Version: gone.Current(), Node: n.Key, Desired: DesiredStop, Group: 1},
+		{ID: uid(5), Version: gone.Current(), Node: n.Key, Desired: DesiredStop, Group: 1, Exceeds: true},
 	}
 	if err := x.InsertAllocs(rows, 1); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestVersionsOfPurgedJobsAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := v.AllocByID(uid(5)); a == nil || a.Name() != "gone.b[0]" {
+	if a := v.AllocByID(uid(5)); a == nil || a.Name() != "gone.b[0]" || !a.Exceeds || v.AllocByID(uid(3)).Exceeds {
 		t.Errorf("allocation of a purged job: %+v", a)
 	}
 	if v.JobByID("default", "gone") != nil || v.Hash() == 0 || v.Region().Epoch != 2 {

@@ -89,6 +89,8 @@ func (l *loader) load(body []byte) error {
 		return l.pool(body[1:])
 	case recScheduler:
 		return l.scheduler(body[1:])
+	case recExceeds:
+		return l.exceeds(codec.NewReader(body[1:]))
 	}
 	return fmt.Errorf("unknown record kind %d; it was written by a newer version", body[0])
 }
@@ -160,6 +162,20 @@ func (l *loader) alloc(a *Alloc) {
 	if a.Holds() {
 		l.x.addUsage(a.Node, a.Ask(), 1)
 	}
+}
+
+// exceeds marks an allocation that was read before. Nobody else has seen its row yet.
+func (l *loader) exceeds(r *codec.Reader) error {
+	key := AllocKey(r.Uint())
+	if err := r.Close(); err != nil {
+		return err
+	}
+	a, ok := l.x.t.allocs.Get(&Alloc{Key: key})
+	if !ok {
+		return fmt.Errorf("allocation %d may exceed its memory, and the checkpoint lacks it", key)
+	}
+	a.Exceeds = true
+	return nil
 }
 
 func (l *loader) finish() (*View, error) {

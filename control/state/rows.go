@@ -210,6 +210,7 @@ type Alloc struct {
 	Group        uint16 // position in Version.Spec.TaskGroups
 	Desired      Desired
 	Observed     Observed
+	Exceeds      bool // its tasks may take up to their memory_max; decided when it was placed
 	CreateIndex  uint64
 	ModifyIndex  uint64
 	DesiredIndex uint64 // of the last change of what its device is told

@@ -101,8 +101,8 @@ func (a *Alloc) Task(name string) *task.Task {
 }
 
 // Adopt takes over a new version of the job without touching what runs.
-func (a *Alloc) Adopt(job wire.JobKey, specs []task.Spec) {
-	a.desired.Job = job
+func (a *Alloc) Adopt(d *wire.DesiredAlloc, specs []task.Spec) {
+	a.desired.Job, a.desired.Exceeds = d.Job, d.Exceeds
 	for _, t := range a.tasks {
 		for _, s := range specs {
 			if s.Name == t.Name() {

@@ -58,6 +58,7 @@ type StartTask struct {
 	Instance
 	Name    string // of the allocation: job.group[index]
 	Index   uint32
+	Exceeds bool // it may take up to its memory_max
 	Job     *fleet.Job
 	Group   *fleet.TaskGroup
 	Task    *fleet.Task

@@ -109,8 +109,8 @@ func (d *Device) want(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
 		return
 	}
 	d.unhold(e)
-	if w.Job != e.Desired().Job || e.job == nil {
-		d.adopt(e, w.Job)
+	if w.Job != e.Desired().Job || w.Exceeds != e.Desired().Exceeds || e.job == nil {
+		d.adopt(e, w)
 	}
 }
 
@@ -131,7 +131,7 @@ func (d *Device) create(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
 		d.admit(e)
 		return
 	}
-	e.Alloc = alloc.New(*w, e.group.specs, d.cfg.Seed, d.now)
+	e.Alloc = alloc.New(*w, e.group.specsOf(w.Exceeds), d.cfg.Seed, d.now)
 	d.allocs[w.ID] = e
 	d.pin(e)
 	d.do(e, e.Begin(d.cmds[:0], d.now))
@@ -147,12 +147,12 @@ func (d *Device) admit(e *entry) {
 
 // adopt takes over a new version of the job. What runs is left alone: the region sends this only when nothing that the task
 // sees has changed.
-func (d *Device) adopt(e *entry, key wire.JobKey) {
-	if err := d.use(e, key); err != nil {
+func (d *Device) adopt(e *entry, w *wire.DesiredAlloc) {
+	if err := d.use(e, w.Job); err != nil {
 		d.warn("allocation %s keeps version %d of its job: %v", e.ID(), e.Desired().Job.Version, err)
 		return
 	}
-	e.Adopt(key, e.group.specs)
+	e.Adopt(w, e.group.specsOf(w.Exceeds))
 	old := *e
 	e.pins = nil
 	d.pin(e)

@@ -180,7 +180,7 @@ func (d *Device) restore(rec Record) {
 	var specs []task.Spec
 	if h := d.jobs[rec.Desired.Job]; h != nil {
 		if g := h.job.groups[rec.Desired.Group]; g != nil {
-			specs = g.specs
+			specs = g.specsOf(rec.Desired.Exceeds)
 			if reason := d.overdue(g.spec.StopAfter()); reason != "" && rec.EndedAt == 0 && !rec.Desired.Stop {
 				rec.Desired.Stop, rec.Desired.StopReason = true, reason
 			}
@@ -310,7 +310,7 @@ func instanceOf(e *entry, t *task.Task) Instance {
 
 func startOf(e *entry, t *task.Task) StartTask {
 	ft, n := e.group.needsOf(t.Name())
-	s := StartTask{Instance: instanceOf(e, t), Name: e.Desired().Name(), Index: e.Desired().Index, Job: e.job.Spec, Group: e.group.spec, Task: ft}
+	s := StartTask{Instance: instanceOf(e, t), Name: e.Desired().Name(), Index: e.Desired().Index, Exceeds: e.Desired().Exceeds, Job: e.job.Spec, Group: e.group.spec, Task: ft}
 	for _, ref := range n.modules {
 		s.Modules = append(s.Modules, ref.Digest)
 	}

@@ -19,8 +19,15 @@ type Job struct {
 
 type group struct {
 	spec  *fleet.TaskGroup
-	specs []task.Spec
-	needs []needs // of each task
+	specs [2][]task.Spec // of those that may not, and may, exceed their memory
+	needs []needs        // of each task
+}
+
+func (g *group) specsOf(exceeds bool) []task.Spec {
+	if exceeds {
+		return g.specs[1]
+	}
+	return g.specs[0]
 }
 
 // needs is what a task must have before it can start.
@@ -44,7 +51,8 @@ func Parse(spec wire.JobSpec) (*Job, error) {
 		g := &j.TaskGroups[i]
 		gr := &group{spec: g}
 		for k := range g.Tasks {
-			gr.specs = append(gr.specs, task.SpecOf(j.Type, &g.Tasks[k]))
+			gr.specs[0] = append(gr.specs[0], task.SpecOf(j.Type, &g.Tasks[k], false))
+			gr.specs[1] = append(gr.specs[1], task.SpecOf(j.Type, &g.Tasks[k], true))
 			gr.needs = append(gr.needs, needsOf(&g.Tasks[k]))
 		}
 		out.groups[g.Name] = gr

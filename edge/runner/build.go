@@ -23,7 +23,7 @@ func (r *Runner) build(a device.StartTask) (driver.Task, error) {
 		LogMaxFiles:     *a.Task.LogConfig.MaxFiles,
 		LogMaxFileBytes: int64(*a.Task.LogConfig.MaxFileSizeMB) << 20,
 		CPUMHz:          *a.Task.Resources.CPU,
-		MemoryBytes:     int64(*a.Task.Resources.MemoryMB) << 20,
+		MemoryBytes:     int64(a.Task.Resources.MemoryLimitMB(a.Exceeds)) << 20,
 		Artifacts:       make(map[string]string, len(a.Modules)),
 	}
 	node := r.opts.Node()
@@ -70,13 +70,16 @@ func (r *Runner) given(a device.StartTask, t *driver.Task, node *fleet.Node) map
 		"NOMAD_REGION":       r.opts.Region,
 		"NOMAD_NAMESPACE":    a.Job.Namespace,
 		"NOMAD_CPU_LIMIT":    strconv.Itoa(t.CPUMHz),
-		"NOMAD_MEMORY_LIMIT": strconv.FormatInt(t.MemoryBytes>>20, 10),
+		"NOMAD_MEMORY_LIMIT": strconv.Itoa(a.Task.Resources.MemoryLimitMB(false)),
 		"NOMAD_ALLOC_DIR":    or(s.AllocDir, t.AllocDir),
 		"NOMAD_TASK_DIR":     or(s.TaskDir, t.TaskDir),
 		"DUNLIN_NODE_ID":     string(node.ID),
 		"DUNLIN_NODE_NAME":   node.Name,
 	} {
 		env[k] = v
+	}
+	if limit := a.Task.Resources.MemoryLimitMB(a.Exceeds); limit != a.Task.Resources.MemoryLimitMB(false) {
+		env["NOMAD_MEMORY_MAX_LIMIT"] = strconv.Itoa(limit)
 	}
 	return env
 }

@@ -118,6 +118,7 @@ type rig struct {
 	wasm     driver.Driver      // nil: none
 	replaces *wire.DesiredAlloc // sent with what is wanted next
 	now      func() time.Time
+	exceeds  bool // what is wanted next may take up to its memory_max
 }
 
 func newRig(t *testing.T) *rig {
@@ -166,7 +167,7 @@ func (r *rig) want(id byte, change func(*fleet.Job, *fleet.Task)) (wire.Generati
 	}}}
 	change(j, &j.TaskGroups[0].Tasks[0])
 	key := wire.JobKey{Namespace: "default", ID: "web", Version: uint64(id)}
-	allocs := []wire.DesiredAlloc{{ID: fleet.UUID{id}, Job: key, Group: "g", Index: 3}}
+	allocs := []wire.DesiredAlloc{{ID: fleet.UUID{id}, Job: key, Group: "g", Index: 3, Exceeds: r.exceeds}}
 	if r.replaces != nil {
 		allocs = append(allocs, *r.replaces)
 	}
@@ -258,6 +259,42 @@ func TestTaskRunsAndFails(t *testing.T) {
 			t.Errorf("logs of an absent allocation: %v", err)
 		}
 	})
+}
+
+// TestMemoryMax: the limit is what the region said when it placed the allocation, over restarts of the agent too.
+func TestMemoryMax(t *testing.T) {
+	for _, exceeds := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.exceeds = exceeds
+			r.start()
+			if _, err := r.want(1, func(j *fleet.Job, k *fleet.Task) {
+				k.Resources = &fleet.Resources{MemoryMB: fleet.Ptr(64), MemoryMaxMB: fleet.Ptr(256)}
+				k.Config = script(fake.Script{RunFor: "1h", ExitCode: 1})
+				j.TaskGroups[0].RestartPolicy = &fleet.RestartPolicy{Attempts: fleet.Ptr(3)}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			r.end()
+			r.start()
+			defer r.end()
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			want, max := int64(64<<20), ""
+			if exceeds {
+				want, max = 256<<20, "256"
+			}
+			if n := r.spy.count(); n < 2 {
+				t.Fatalf("started %d times", n)
+			}
+			for _, s := range r.spy.starts {
+				if s.MemoryBytes != want || s.Env["NOMAD_MEMORY_LIMIT"] != "64" || s.Env["NOMAD_MEMORY_MAX_LIMIT"] != max {
+					t.Errorf("may exceed: %t; the limit is %d bytes, told %q and %q", exceeds, s.MemoryBytes, s.Env["NOMAD_MEMORY_LIMIT"], s.Env["NOMAD_MEMORY_MAX_LIMIT"])
+				}
+			}
+		})
+	}
 }
 
 func TestSetupFailures(t *testing.T) {

@@ -24,14 +24,14 @@ type Spec struct {
 	MemoryMB    int // for words only
 }
 
-// SpecOf reads the machine's part of a task. Canonicalize must have run on its job.
-func SpecOf(jobType string, t *fleet.Task) Spec {
+// SpecOf reads the machine's part of a task, which may exceed its memory or not. Canonicalize must have run on its job.
+func SpecOf(jobType string, t *fleet.Task, exceeds bool) Spec {
 	p := t.RestartPolicy
 	return Spec{
 		Name: t.Name, Batch: jobType == fleet.JobTypeBatch || jobType == fleet.JobTypeSysBatch,
 		Attempts: *p.Attempts, Interval: p.Interval.Std(), Delay: p.Delay.Std(), Mode: *p.Mode,
 		KillSignal: t.KillSignal, KillTimeout: t.KillTimeout.Std(),
-		MemoryMB: *t.Resources.MemoryMB,
+		MemoryMB: t.Resources.MemoryLimitMB(exceeds),
 	}
 }
 

@@ -69,6 +69,7 @@ func (e *env) printAlloc(a *fleet.Allocation) error {
 	if err := pairs(e.Out, kv...); err != nil {
 		return err
 	}
+	e.printGiven(a.AllocatedResources)
 	for _, name := range sortedKeys(a.TaskStates) {
 		s := a.TaskStates[name]
 		fmt.Fprintf(e.Out, "\ntask %q is %s", name, s.State)
@@ -89,6 +90,29 @@ func (e *env) printAlloc(a *fleet.Allocation) error {
 		}
 	}
 	return nil
+}
+
+// printGiven says what an allocation was given of its device.
+func (e *env) printGiven(r *fleet.AllocatedResources) {
+	if r == nil {
+		return
+	}
+	for _, name := range sortedKeys(r.Tasks) {
+		t := r.Tasks[name]
+		fmt.Fprintf(e.Out, "\ntask %q has %d MHz, %s", name, t.CPU.CPUShares, memoryWords(t.Memory))
+	}
+	if r.Shared.DiskMB > 0 {
+		fmt.Fprintf(e.Out, "\nall of it has %d MiB of disk", r.Shared.DiskMB)
+	}
+	fmt.Fprintln(e.Out)
+}
+
+// memoryWords is what is reserved, and the limit where that is more.
+func memoryWords(m fleet.AllocatedMemory) string {
+	if m.MemoryMaxMB > 0 {
+		return fmt.Sprintf("%d/%d MiB (reserved/limit)", m.MemoryMB, m.MemoryMaxMB)
+	}
+	return fmt.Sprintf("%d MiB", m.MemoryMB)
 }
 
 func words(status, why string) string {
