@@ -42,7 +42,8 @@ type ReschedulePast struct {
 }
 
 // ReschedulePastMax bounds the kept history; an unlimited policy needs only the
-// newest few to compute its delay, a limited one counts within its interval.
+// newest few to compute its delay, a limited one counts within its interval, and
+// so has at most as many attempts.
 const ReschedulePastMax = 10
 
 // Next says whether an allocation with that history, which failed at failedAt,
@@ -51,18 +52,21 @@ func (p *ReschedulePolicy) Next(past []ReschedulePast, failedAt time.Time) (wait
 	if p == nil {
 		return 0, false
 	}
-	if !*p.Unlimited {
-		used := 0
-		for _, e := range past {
-			if failedAt.Sub(time.Unix(0, e.RescheduleTime)) < p.Interval.Std() {
-				used++
-			}
-		}
-		if used >= *p.Attempts {
-			return 0, false
-		}
+	if !*p.Unlimited && p.Used(past, failedAt) >= *p.Attempts {
+		return 0, false
 	}
 	return p.delay(past, failedAt), true
+}
+
+// Used is how many placements of a history count against the attempts of what
+// failed at that time: those less than an interval old. Canonicalize must have run.
+func (p *ReschedulePolicy) Used(past []ReschedulePast, failedAt time.Time) (n int) {
+	for _, e := range past {
+		if failedAt.Sub(time.Unix(0, e.RescheduleTime)) < p.Interval.Std() {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *ReschedulePolicy) delay(past []ReschedulePast, failedAt time.Time) time.Duration {
@@ -73,11 +77,12 @@ func (p *ReschedulePolicy) delay(past []ReschedulePast, failedAt time.Time) time
 	last := past[len(past)-1]
 	d := last.Delay.Std() * 2
 	if *p.DelayFunction == DelayFibonacci {
-		before := time.Duration(0)
-		if len(past) > 1 {
-			before = past[len(past)-2].Delay.Std()
+		d = last.Delay.Std()
+		// Delays of one series never fall. One that did began a new series, and has
+		// nobody before it: else a fresh start would last for one failure only.
+		if len(past) > 1 && past[len(past)-2].Delay <= last.Delay {
+			d += past[len(past)-2].Delay.Std()
 		}
-		d = last.Delay.Std() + before
 	}
 	// A replacement that ran for longer than the longest delay earned a fresh
 	// start; without this one bad night slows a job down for ever.

@@ -28,9 +28,13 @@ type UpdateStrategy struct {
 	// Stagger is the least time between two steps, in jobs that run on every node.
 	Stagger *Duration `hcl:"stagger" change:"inplace"`
 	// MaxParallel is how many are replaced in one step; 0: all.
-	MaxParallel      *int      `hcl:"max_parallel" change:"inplace"`
-	HealthCheck      *string   `hcl:"health_check" change:"inplace"`
-	MinHealthyTime   *Duration `hcl:"min_healthy_time" change:"inplace"`
+	MaxParallel *int    `hcl:"max_parallel" change:"inplace"`
+	HealthCheck *string `hcl:"health_check" change:"inplace"`
+	// MinHealthyTime is how long all tasks of a replacement must have run without a
+	// restart before the next step begins.
+	MinHealthyTime *Duration `hcl:"min_healthy_time" change:"inplace"`
+	// HealthyDeadline is after which time a replacement that is not healthy is said
+	// to hold the update up.
 	HealthyDeadline  *Duration `hcl:"healthy_deadline" change:"inplace"`
 	ProgressDeadline *Duration `hcl:"progress_deadline" change:"inplace"`
 	Canary           *int      `hcl:"canary" change:"inplace"`
@@ -53,6 +57,15 @@ func (g *TaskGroup) Step() int {
 		return 0
 	}
 	return *g.Update.MaxParallel
+}
+
+// MinHealthy is how long a replacement must have run before the next step of an
+// update. Canonicalize must have run.
+func (g *TaskGroup) MinHealthy() time.Duration {
+	if g.Update == nil {
+		return 0
+	}
+	return g.Update.MinHealthyTime.Std()
 }
 
 // MigrateStep is how many allocations of the group may move at a time.
@@ -172,8 +185,8 @@ func (c *checker) gates(path string, u *UpdateStrategy) {
 	if *u.AutoRevert {
 		c.warn(path+".AutoRevert", "a version that fails is not taken back; its update stops, and the version before runs on where it was not replaced")
 	}
-	if *u.MinHealthyTime != Duration(DefaultMinHealthyTime) || *u.HealthyDeadline != Duration(DefaultHealthyDeadline) || *u.ProgressDeadline != Duration(DefaultProgressDeadline) {
-		c.warn(path, "min_healthy_time, healthy_deadline and progress_deadline are not carried out: the next step begins when the replacements run")
+	if *u.ProgressDeadline != Duration(DefaultProgressDeadline) {
+		c.warn(path+".ProgressDeadline", "an update is not failed for its age: where replacements do not become healthy it waits, and dunlin status says for which")
 	}
 }
 

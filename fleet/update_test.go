@@ -60,7 +60,7 @@ func TestStepsThatAreRefusedOrWarned(t *testing.T) {
 		`{"Update": {"HealthCheck": "feeling"}}`:                                `TaskGroups[0].Update.HealthCheck: unknown word "feeling"`,
 		`{"Update": {"HealthyDeadline": "20m"}}`:                                "TaskGroups[0].Update.ProgressDeadline: 10m0s is not longer than healthy_deadline, 20m0s",
 		`{"Update": {"AutoRevert": true}}`:                                      "TaskGroups[0].Update.AutoRevert: a version that fails is not taken back",
-		`{"Update": {"MinHealthyTime": "1m"}}`:                                  "TaskGroups[0].Update: min_healthy_time, healthy_deadline and progress_deadline are not carried out",
+		`{"Update": {"ProgressDeadline": "20m"}}`:                               "TaskGroups[0].Update.ProgressDeadline: an update is not failed for its age",
 		`{"Type": "batch", "Update": {"MaxParallel": 1}}`:                       "TaskGroups[0].Update: a batch job has no update",
 		`{"Migrate": {"MaxParallel": 0, "HealthCheck": "checks"}}`:              "TaskGroups[0].Migrate.MaxParallel: 0 would never move anything",
 		`{"Migrate": {"MinHealthyTime": "9m"}}`:                                 "TaskGroups[0].Migrate.HealthyDeadline: 5m0s is not longer than min_healthy_time, 9m0s",
@@ -75,7 +75,7 @@ func TestStepsThatAreRefusedOrWarned(t *testing.T) {
 			t.Errorf("%s: want %s\ngot %v", text, want, got)
 		}
 	}
-	if ps := Validate(steps(t, `{"Update": {"MaxParallel": 2}, "Migrate": {"MaxParallel": 2}}`), nil); len(ps) > 0 {
+	if ps := Validate(steps(t, `{"Update": {"MaxParallel": 2, "MinHealthyTime": "1m", "HealthyDeadline": "9m"}, "Migrate": {"MaxParallel": 2}}`), nil); len(ps) > 0 {
 		t.Errorf("what is carried out is warned about: %v", ps)
 	}
 }

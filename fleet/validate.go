@@ -271,9 +271,15 @@ func (c *checker) reschedule(path string, p *ReschedulePolicy) {
 	if *p.Attempts < 0 {
 		c.refuse(path+".Attempts", fmt.Sprintf("%d is negative", *p.Attempts), "use 0 for none")
 	}
+	if *p.Attempts > ReschedulePastMax {
+		c.refuse(path+".Attempts", fmt.Sprintf("%d is more than %d, which is how many are remembered", *p.Attempts, ReschedulePastMax), "use fewer, or unlimited = true with a max_delay")
+	}
 	c.duration(path+".Interval", *p.Interval)
 	c.duration(path+".Delay", *p.Delay)
 	c.duration(path+".MaxDelay", *p.MaxDelay)
+	if m := *p.MaxDelay; m > 0 && m < *p.Delay && *p.DelayFunction != DelayConstant {
+		c.refuse(path+".MaxDelay", fmt.Sprintf("%s is shorter than delay, %s", m, *p.Delay), "make it longer, or 0 for no limit")
+	}
 	switch *p.DelayFunction {
 	case DelayConstant, DelayExponential, DelayFibonacci:
 	default:

@@ -68,6 +68,8 @@ func TestValidateMessages(t *testing.T) {
 		{group(func(g *TaskGroup) { g.ReschedulePolicy.Attempts = Ptr(-1) }), g + ".ReschedulePolicy.Attempts: -1 is negative; use 0 for none"},
 		{group(func(g *TaskGroup) { g.ReschedulePolicy.Attempts = Ptr(1) }), g + ".ReschedulePolicy.Unlimited: unlimited with 1 attempts is a contradiction"},
 		{group(func(g *TaskGroup) { g.ReschedulePolicy.Attempts = Ptr(1) }), g + ".ReschedulePolicy.Interval: attempts are counted within an interval"},
+		{group(func(g *TaskGroup) { g.ReschedulePolicy.Attempts = Ptr(11) }), g + ".ReschedulePolicy.Attempts: 11 is more than 10, which is how many are remembered"},
+		{group(func(g *TaskGroup) { g.ReschedulePolicy.MaxDelay = Ptr(Duration(time.Second)) }), g + ".ReschedulePolicy.MaxDelay: 1s is shorter than delay, 30s; make it longer"},
 		{group(func(g *TaskGroup) { g.ReschedulePolicy.DelayFunction = Ptr("log") }), g + `.ReschedulePolicy.DelayFunction: unknown function "log"; use constant, exponential or fibonacci`},
 		{group(func(g *TaskGroup) { g.ReschedulePolicy.MaxDelay = Ptr(Duration(DurationMax + 1)) }), g + ".ReschedulePolicy.MaxDelay: 43800h0m0.000000001s is out of range"},
 		{task(func(t *Task) { t.Driver = "" }), k + `.Driver: task "server" names no driver; write driver = "wasm"`},

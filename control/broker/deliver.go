@@ -10,10 +10,6 @@ import (
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
-// TriggerFailed is the trigger of what follows an evaluation that failed to be
-// delivered; the field's word.
-const TriggerFailed = "failed-follow-up"
-
 // Ready reports whether Dequeue would deliver.
 func (b *Broker) Ready() bool { return len(b.ready) > 0 }
 
@@ -129,7 +125,7 @@ func (b *Broker) retry(it *item, now int64) {
 		it.row, it.newest = it.newest, nil
 	}
 	if it.deliveries >= b.cfg.DeliveriesMax {
-		b.fail(it, TriggerFailed, fmt.Sprintf("it was delivered %d times and no worker finished it", it.deliveries), now)
+		b.fail(it, fleet.TriggerFailed, fmt.Sprintf("it was delivered %d times and no worker finished it", it.deliveries), now)
 	} else {
 		b.delay(it, now+int64(b.cfg.RetryDelay))
 	}

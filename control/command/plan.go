@@ -224,7 +224,10 @@ func (p *planner) stop() {
 		if !s.Followup.IsZero() {
 			d := detail(&c)
 			d.Followup = s.Followup
-			c.Detail, c.ModifyTime = &d, p.At
+			c.Detail = &d
+			if !a.Observed.Terminal() { // of what failed, the delay is counted from then
+				c.ModifyTime = p.At
+			}
 		}
 		switch n := p.x.Node(a.Node); {
 		case !s.Lost || a.Observed.Terminal():

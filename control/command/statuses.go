@@ -53,6 +53,10 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 	m.x.UpdateAlloc(a, c, m.index)
 	switch {
 	case c.Observed == a.Observed:
+		// Of several tasks the last one may begin to run long after the first.
+		if c.Desired == state.DesiredRun && len(c.GroupSpec().Tasks) > 1 && c.TasksRun() && !a.TasksRun() && m.awaitsStep(&c) {
+			m.evaluate(c.Version.Job, fleet.TriggerRolling, node)
+		}
 	case c.Desired == state.DesiredRun && wantsReplacement(&c):
 		m.evaluate(c.Version.Job, fleet.TriggerAllocFailure, node)
 	case c.Desired == state.DesiredRun && (m.awaitsStep(&c) || m.outdated(&c)):

@@ -65,11 +65,41 @@ func (a *attempt) newEval(trigger, status string) state.Eval {
 type steps struct {
 	left int       // running allocations that later steps replace
 	next time.Time // when time alone makes one due; zero if none does
+	held int       // of the new version hold the next one up
+	by   string    // the first of them, and why
 }
 
 func (a *attempt) later(g *reconcile.Group) {
 	a.steps.left += g.Later
+	a.steps.held += g.Held
+	if a.steps.by == "" {
+		a.steps.by = g.HeldBy
+	}
 	a.steps.at(g.NextStep)
+}
+
+// words is what an evaluation says of later steps.
+func (s *steps) words() string {
+	switch {
+	case s.left == 0:
+		return ""
+	case s.held == 0:
+		return fmt.Sprintf("later steps of the update replace %d more", s.left)
+	}
+	return fmt.Sprintf("later steps of the update replace %d more; %d of the new version hold it up, %s", s.left, s.held, s.by)
+}
+
+// lookAt has a step that this attempt took looked at again: after its stagger in a
+// job that runs on every node, and otherwise when it should be healthy.
+func (a *attempt) lookAt(g *reconcile.Group, change *GroupChange) {
+	if change.Destructive == 0 || g.Later == 0 {
+		return
+	}
+	wait := g.Spec.Update.HealthyDeadline.Std()
+	if g.Pinned {
+		wait = min(wait, g.Spec.Update.Stagger.Std())
+	}
+	a.steps.at(a.in.Now.Add(wait))
 }
 
 func (s *steps) at(t time.Time) {
@@ -79,19 +109,20 @@ func (s *steps) at(t time.Time) {
 }
 
 // nextStep adds the evaluation that takes the next step of an update which waits
-// for a time, if none is there already. The others are raised by the devices'
+// for a time, if none comes by then anyway. The others are raised by the devices'
 // reports, when the log takes them in.
 func (a *attempt) nextStep() {
 	if a.steps.next.IsZero() {
 		return
 	}
+	due := a.steps.next.Add(followupStep - 1).Truncate(followupStep).UnixNano()
 	for e := range a.in.View.EvalsByJob(a.plan.Namespace, a.plan.Job) {
-		if !e.Ended() && e.Trigger == fleet.TriggerRolling && e.WaitUntil > 0 && e.ID != a.plan.Eval {
+		if !e.Ended() && e.Trigger == fleet.TriggerRolling && e.WaitUntil > 0 && e.WaitUntil <= due && e.ID != a.plan.Eval {
 			return
 		}
 	}
 	e := a.newEval(fleet.TriggerRolling, fleet.EvalPending)
-	e.WaitUntil = a.steps.next.Add(followupStep - 1).Truncate(followupStep).UnixNano()
+	e.WaitUntil = due
 	a.follow = append(a.follow, e)
 }
 
@@ -103,9 +134,7 @@ func (a *attempt) finish() {
 	for _, o := range a.outcomes {
 		placed, queued = placed+o.Placed, queued+o.Queued
 	}
-	if a.steps.left > 0 {
-		e.Description = fmt.Sprintf("later steps of the update replace %d more", a.steps.left)
-	}
+	e.Description = a.steps.words()
 	a.nextStep()
 	waiting, others := a.blocked()
 	switch {
@@ -119,11 +148,11 @@ func (a *attempt) finish() {
 		if waiting != nil {
 			others = append(others, waiting)
 		}
-		e.Status, e.Description = fleet.EvalBlocked, waitsFor(placed, queued)
+		e.Status, e.Description = fleet.EvalBlocked, a.waitsFor(placed, queued)
 		a.plan.Evals = append(a.plan.Evals, e)
 	default:
 		b := a.waitOn(waiting, queued)
-		e.Blocked, e.Description = b.ID, waitsFor(placed, queued)
+		e.Blocked, e.Description = b.ID, a.waitsFor(placed, queued)
 		a.plan.Evals = append(a.plan.Evals, e, b)
 	}
 	for _, o := range others {
@@ -134,8 +163,12 @@ func (a *attempt) finish() {
 	a.plan.Evals = append(a.plan.Evals, a.follow...)
 }
 
-func waitsFor(placed, queued int) string {
-	return fmt.Sprintf("placed %d; %d wait for room or for a node that may take them", placed, queued)
+func (a *attempt) waitsFor(placed, queued int) string {
+	words := fmt.Sprintf("placed %d; %d wait for room or for a node that may take them", placed, queued)
+	if more := a.steps.words(); more != "" {
+		words += "; " + more
+	}
+	return words
 }
 
 // ended is the evaluation with its new status.
@@ -149,9 +182,15 @@ func (a *attempt) ended(status string) state.Eval {
 }
 
 // blocked finds the evaluations of the job that wait for room, this one left out:
-// the newest, and those that should not be.
+// the newest, and those that should not be. Of a job that is stopped nothing is to
+// come, also not at a later time.
 func (a *attempt) blocked() (newest *state.Eval, others []*state.Eval) {
+	stopped := a.job == nil || a.job.Stop
 	for e := range a.in.View.EvalsByJob(a.plan.Namespace, a.plan.Job) {
+		if stopped && e.WaitUntil > a.plan.At && !e.Ended() && e.Status != fleet.EvalBlocked && e.ID != a.plan.Eval {
+			others = append(others, e)
+			continue
+		}
 		if e.Status != fleet.EvalBlocked || e.ID == a.plan.Eval {
 			continue
 		}

@@ -56,9 +56,7 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 	if len(g.Place) > 0 {
 		a.pool.enter(g)
 		full := a.fillPinned(g, &change)
-		if change.Destructive > 0 && g.Later > 0 {
-			a.steps.at(a.in.Now.Add(g.Spec.Update.Stagger.Std()))
-		}
+		a.lookAt(g, &change)
 		outcome.Placed, outcome.Queued = len(g.Place)-len(full), len(full)
 		outcome.Metric = a.pinnedMetric(g, full)
 		change.Queued, change.Metric = outcome.Queued, outcome.Metric

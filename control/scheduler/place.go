@@ -38,6 +38,7 @@ func (a *attempt) place(g *reconcile.Group) {
 	if len(g.Place) > 0 {
 		p := a.newPlacing(g)
 		outcome.Placed = p.fill(&change)
+		a.lookAt(g, &change)
 		outcome.Queued = len(p.failed)
 		outcome.Metric = p.metric()
 		p.restore(&change)

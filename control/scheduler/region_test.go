@@ -202,16 +202,20 @@ func (r *region) chain(x *state.Txn, row *state.Alloc, prev command.Replaced, at
 func (r *region) observe(index uint32, o state.Observed) *state.Alloc {
 	for a := range r.store.View().Allocs() {
 		if a.Index == index && a.Holds() {
-			r.do(func(x *state.Txn, i uint64) {
-				c := *a
-				c.Observed, c.ModifyTime = o, r.now.UnixNano()
-				x.UpdateAlloc(a, c, i)
-			})
+			r.observeRow(a, o)
 			return r.store.View().Alloc(a.Key)
 		}
 	}
 	r.t.Fatalf("no live allocation has index %d", index)
 	return nil
+}
+
+func (r *region) observeRow(a *state.Alloc, o state.Observed) {
+	r.do(func(x *state.Txn, i uint64) {
+		c := *a
+		c.Observed, c.ModifyTime = o, r.now.UnixNano()
+		x.UpdateAlloc(a, c, i)
+	})
 }
 
 // live lists the live allocations as index@node, oldest first.

@@ -111,7 +111,7 @@ func (a *attempt) reconcileInput() reconcile.Input {
 			e := v.Eval(id)
 			return e != nil && !e.Ended() && id != a.in.Eval.ID
 		},
-		Stays: a.stays(), Broken: a.broken(), Moving: a.moving,
+		Stays: a.stays(), Broken: a.broken(), Moving: a.moving, AtHome: a.atHome,
 		Field: reconcile.Field{Nodes: a.ready, Row: v.Node, Admits: a.admits, Fits: a.fits},
 	}
 }
@@ -173,6 +173,12 @@ func (a *attempt) moving(row *state.Alloc) (why string, anyway bool) {
 		return "", false
 	}
 	return fmt.Sprintf("moved: node %s is drained", n.Spec.Name), n.Drain.Forced
+}
+
+// atHome reports whether the node of an allocation takes one of the group instead.
+func (a *attempt) atHome(group int, row *state.Alloc) bool {
+	n := a.in.View.Node(row.Node)
+	return n != nil && n.Ready() && n.Spec.InPool(a.cur.Spec.NodePool) && a.admits(group, n) && a.fits(group, n, row)
 }
 
 // score is how full a node is that has one of the group already: what placing it

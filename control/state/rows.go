@@ -247,6 +247,23 @@ func (a *Alloc) Ask() fleet.Ask { return a.Version.Asks[a.Group] }
 // while its device is still stopping it, both may run side by side for a moment.
 func (a *Alloc) Holds() bool { return a.Desired == DesiredRun && !a.Observed.Terminal() }
 
+// TasksRun reports whether every task of the allocation runs, as its device last
+// told. Running alone says that of one of them.
+func (a *Alloc) TasksRun() bool {
+	if a.Observed != ObservedRunning {
+		return false
+	}
+	if a.Detail == nil || len(a.GroupSpec().Tasks) == 1 {
+		return true
+	}
+	for _, t := range a.Detail.Report.Tasks() {
+		if t.State != fleet.TaskRunning {
+			return false
+		}
+	}
+	return true
+}
+
 // Past is the reschedule history.
 func (a *Alloc) Past() []fleet.ReschedulePast {
 	if a.Detail == nil {

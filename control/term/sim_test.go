@@ -234,6 +234,22 @@ func (s *sim) advance(d time.Duration) {
 	s.step(term.Tick{})
 }
 
+// only is the one allocation that holds its place.
+func (s *sim) only() (found *state.Alloc) {
+	s.t.Helper()
+	for a := range s.store.View().Allocs() {
+		if a.Holds() && found != nil {
+			s.t.Fatalf("%s and %s both hold a place", found.ID, a.ID)
+		} else if a.Holds() {
+			found = a
+		}
+	}
+	if found == nil {
+		s.t.Fatal("nothing holds a place")
+	}
+	return found
+}
+
 func (s *sim) pendingEvals() (n int) {
 	for e := range s.store.View().OpenEvals() {
 		if e.Status == fleet.EvalPending {

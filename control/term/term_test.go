@@ -1,6 +1,7 @@
 package term_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/control/term"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"pgregory.net/rapid"
 )
 
@@ -200,6 +202,52 @@ func TestAbandonedEvaluationFailsAndIsFollowed(t *testing.T) {
 		t.Fatalf("it is followed by %+v", next)
 	}
 	s.settle()
+	s.audit()
+}
+
+// What waits for a time is in the log: a new leader, also one that starts from a
+// checkpoint, lets it go when it is due, and not before.
+func TestDelayedEvaluationOutlivesItsLeader(t *testing.T) {
+	s := newSim(t)
+	s.node(0, 1000)
+	s.start()
+	s.job(0, 1, 50)
+	s.settle()
+	failed := s.only()
+	s.must(&command.Statuses{At: s.now.UnixNano(), Seed: [32]byte{7}, Nodes: []command.NodeStatuses{{
+		Node: uid('n', 0), Allocs: []wire.AllocStatus{{ID: failed.ID, Status: fleet.ClientFailed}},
+	}}})
+	s.step(term.Applied{})
+	due := s.now.Add(30 * time.Second) // the first delay of a service
+	s.idle()
+	for len(s.given) > 0 || len(s.pending) > 0 {
+		if len(s.given) > 0 {
+			s.schedule(0)
+		} else {
+			s.commit(0, false)
+		}
+	}
+	var file bytes.Buffer
+	if err := s.store.View().WriteCheckpoint(&file); err != nil {
+		t.Fatal(err)
+	}
+	v, err := state.ReadCheckpoint(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.store.Replace(v)
+	s.advance(20 * time.Second)
+	s.start()
+	s.step(term.Applied{})
+	s.idle()
+	if len(s.given) > 0 {
+		t.Fatal("it is given out before its time")
+	}
+	s.advance(due.Add(time.Second).Sub(s.now))
+	s.settle()
+	if next := s.only(); next.Prev != failed.ID || next.CreateTime < due.UnixNano() {
+		t.Fatalf("%+v", next)
+	}
 	s.audit()
 }
 

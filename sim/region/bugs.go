@@ -28,6 +28,7 @@ const (
 	BugStopOnLost       Bug = "stop what a job for every node has on a lost node"
 	BugStepForgotten    Bug = "never take the next step of an update"
 	BugStepTooLarge     Bug = "replace more at a time than an update says"
+	BugHealthIgnored    Bug = "take the next step of an update as soon as the last one runs"
 	BugDrainAtOnce      Bug = "mark all of a draining node at once"
 	BugDrainForgotten   Bug = "never mark anything on a draining node"
 	BugShareForgotten   Bug = "place as if nothing of the job ran already"
@@ -39,7 +40,7 @@ var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
-	BugStepForgotten, BugStepTooLarge, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
+	BugStepForgotten, BugStepTooLarge, BugHealthIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
 }
 
 // planted is the part that the device's own hook carries.

@@ -3,11 +3,15 @@ package region
 import (
 	"github.com/dunlin-edge/dunlin/control/scheduler"
 	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
+	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // spoiled are strategies with a bug of the scheduler in them; nil: the real ones.
 func spoiled(b Bug) scheduler.Strategies {
+	if b == BugHealthIgnored {
+		return hasty()
+	}
 	spoil := map[Bug]func(*reconcile.Input, *reconcile.Result){
 		BugTwiceOnNode: func(_ *reconcile.Input, r *reconcile.Result) {
 			for i := range r.Groups {
@@ -54,6 +58,27 @@ func spoiled(b Bug) scheduler.Strategies {
 			r := real(in)
 			spoil(&in, &r)
 			return r
+		})
+	}
+	return all
+}
+
+// hasty takes what runs for healthy: to it all reports came long ago.
+func hasty() scheduler.Strategies {
+	all := scheduler.Builtin()
+	for _, t := range []string{fleet.JobTypeService, fleet.JobTypeSystem} {
+		real := all[t]
+		all = all.With(t, func(in reconcile.Input) reconcile.Result {
+			rows := in.Allocs
+			in.Allocs = make([]*state.Alloc, len(rows))
+			for i, a := range rows {
+				c := *a
+				if c.Observed == state.ObservedRunning {
+					c.ModifyTime = 0
+				}
+				in.Allocs[i] = &c
+			}
+			return real(in)
 		})
 	}
 	return all

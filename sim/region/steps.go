@@ -35,14 +35,19 @@ func (c *checks) stepped(before *state.View, p *command.Plan, index uint64) {
 	}
 }
 
-// underWay counts what is wanted of the current version and does not run yet. What
-// the plan itself gives up, with its node, is not waited for.
+// underWay counts what is wanted of the current version and does not run yet, or, as
+// the plan could know, not for long enough. What the plan itself gives up, with its
+// node, is not waited for.
 func (c *checks) underWay(v *state.View, j *state.Job, g *fleet.TaskGroup, p *command.Plan) (n int) {
 	for a := range v.AllocsByJob(j.Key) {
 		if slices.ContainsFunc(p.Stops, func(s command.Stop) bool { return s.Alloc == a.ID }) {
 			continue
 		}
-		if a.Version == j.Current() && a.GroupName() == g.Name && a.Desired == state.DesiredRun && !a.Prev.IsZero() && a.Observed == state.ObservedPending {
+		if a.Version != j.Current() || a.GroupName() != g.Name || a.Desired != state.DesiredRun || a.Prev.IsZero() {
+			continue
+		}
+		young := a.Observed == state.ObservedRunning && a.ModifyIndex <= p.Snapshot && p.At-a.ModifyTime < int64(g.MinHealthy())
+		if young || a.Observed == state.ObservedPending {
 			n++
 		}
 	}

@@ -162,7 +162,10 @@ func (u *users) newJob(i int) *fleet.Job {
 		g.Disconnect = u.disconnect()
 	}
 	if !fleet.Finite(j.Type) && s.chance(500) {
-		g.Update = &fleet.UpdateStrategy{MaxParallel: fleet.Ptr(s.rng.IntN(3)), Stagger: fleet.Ptr(fleet.Duration(s.between(0, 10*time.Second)))}
+		g.Update = &fleet.UpdateStrategy{
+			MaxParallel: fleet.Ptr(s.rng.IntN(3)), Stagger: fleet.Ptr(fleet.Duration(s.between(0, 10*time.Second))),
+			MinHealthyTime: fleet.Ptr(fleet.Duration(s.between(0, 10*time.Second))), HealthyDeadline: fleet.Ptr(fleet.Duration(s.between(15*time.Second, time.Minute))),
+		}
 	}
 	for k := range 1 + s.rng.IntN(2) {
 		g.Tasks = append(g.Tasks, u.newTask(fmt.Sprintf("t%d", k)))

@@ -46,14 +46,18 @@ func (e *env) allocStatus() *cobra.Command {
 			if asJSON {
 				return e.printJSON(a)
 			}
-			return e.printAlloc(a)
+			next, err := followup(cmd.Context(), c, a)
+			if err != nil {
+				return e.explain(c, err)
+			}
+			return e.printAlloc(a, next)
 		},
 	}
 	jsonFlag(c, &asJSON)
 	return c
 }
 
-func (e *env) printAlloc(a *fleet.Allocation) error {
+func (e *env) printAlloc(a *fleet.Allocation, next time.Time) error {
 	kv := []any{
 		"ID", a.ID, "Name", a.Name, "Job", fmt.Sprintf("%s version %d", a.JobID, a.JobVersion),
 		"Node", fmt.Sprintf("%s (%s)", a.NodeName, fleet.ShortID(a.NodeID)),
@@ -65,6 +69,9 @@ func (e *env) printAlloc(a *fleet.Allocation) error {
 	}
 	if a.NextAllocation != "" {
 		kv = append(kv, "Replaced by", fleet.ShortID(a.NextAllocation))
+	}
+	if r := rescheduleWords(a, next, time.Now()); r != "" {
+		kv = append(kv, "Reschedule", r)
 	}
 	if err := pairs(e.Out, kv...); err != nil {
 		return err

@@ -114,6 +114,9 @@ func (e *env) printWhyNot(ctx context.Context, c *api.Client, id fleet.JobID) er
 	if err != nil {
 		return e.explain(c, err)
 	}
+	if last := lastDecision(evals); last != nil && last.StatusDescription != "" {
+		fmt.Fprintf(e.Out, "\nlast evaluation %s: %s\n", fleet.ShortID(last.ID), last.StatusDescription)
+	}
 	blocked := map[fleet.EvalID]bool{}
 	for _, ev := range evals {
 		blocked[ev.ID] = ev.Status == fleet.EvalBlocked
@@ -130,6 +133,17 @@ func (e *env) printWhyNot(ctx context.Context, c *api.Client, id fleet.JobID) er
 		return nil
 	}
 	return nil
+}
+
+// lastDecision is the evaluation that was worked on last: what it says of later
+// steps of an update, and of what holds them up, is what is so now.
+func lastDecision(evals []*fleet.Evaluation) (last *fleet.Evaluation) {
+	for _, ev := range evals {
+		if (ev.Status == fleet.EvalComplete || ev.Status == fleet.EvalFailed) && (last == nil || ev.ModifyIndex > last.ModifyIndex) {
+			last = ev
+		}
+	}
+	return last
 }
 
 func printAllocs(e *env, allocs []*fleet.AllocationListStub) error {

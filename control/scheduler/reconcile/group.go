@@ -29,6 +29,7 @@ type holder struct {
 	role  role
 	at    time.Time // roleDelayed, roleAway
 	why   string    // roleReplace: not because of a new version
+	later bool      // roleReplace: a later step of the update has it
 }
 
 // vacancy is what is known about a slot that was given up.
@@ -51,7 +52,6 @@ type sorter struct {
 	byID      map[fleet.UUID]*state.Alloc // made when a chain is followed
 	vacant    map[uint32]vacancy
 	changes   []change // few: one per old version
-	budget    int      // how many the new version may replace in this step
 }
 
 type change struct {
@@ -221,10 +221,11 @@ func (s *sorter) settle() {
 		}
 	}
 	s.holders = kept
-	s.budget = s.step(kept)
+	s.pick(kept)
 	for _, h := range kept {
 		s.assign(h)
 	}
+	s.rest()
 	s.fill(count - len(kept))
 }
 

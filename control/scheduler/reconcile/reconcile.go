@@ -41,6 +41,9 @@ type Input struct {
 	// Broken reports, for a group of the current version, why an allocation may
 	// not stay on the node although its job did not change; nil: none may not.
 	Broken func(group int, node state.NodeKey) (reason string, broken bool)
+	// AtHome reports whether an allocation's own node takes one of the group's current
+	// version instead of it; nil: nobody knows.
+	AtHome func(group int, a *state.Alloc) bool
 	// Moving is why an allocation has to leave its node now, empty: it need not; and
 	// whether it goes even if it has no other place. nil: none has to.
 	Moving func(*state.Alloc) (why string, anyway bool)
@@ -70,9 +73,13 @@ type Group struct {
 	Done    int // completed
 	Ending  int // stopped, and their successors wait for the end
 	Later   int // of Keep: the new version replaces them in a later step
-	// NextStep is when a step that was taken before lets the next one follow; zero:
-	// what it waits for is not time.
+	// NextStep is when a step that was taken before may let the next one follow, or
+	// should have; zero: what it waits for is not time.
 	NextStep time.Time
+	// Held is how many of the new version hold the next step up: they failed, or are
+	// not healthy though they should be. HeldBy is the first, and why.
+	Held   int
+	HeldBy string
 	// Pinned: each placement names its node, and one that finds no room there waits
 	// for that node alone.
 	Pinned bool

@@ -191,9 +191,8 @@ func (p *perNode) advance() {
 			limit--
 		}
 	}
-	if g.Later > 0 {
-		g.NextStep = next
-	}
+	p.nextStep(next)
+	p.rest()
 }
 
 func byNode(a, b Place) int { return cmp.Compare(a.Node, b.Node) }
