@@ -85,7 +85,7 @@ func placeRound(ctx context.Context, program, kind string, running bool) (p plac
 		return p, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	g, registered, err := r.region(ctx, running)
+	g, registered, err := r.region(ctx, placeNodes, running)
 	if err != nil {
 		return p, err
 	}
@@ -102,7 +102,7 @@ func placeRound(ctx context.Context, program, kind string, running bool) (p plac
 }
 
 // region starts a server and registers the simulated devices with it.
-func (r *rig) region(ctx context.Context, reports bool) (*region, time.Duration, error) {
+func (r *rig) region(ctx context.Context, nodes int, reports bool) (*region, time.Duration, error) {
 	p, c, quic, err := r.server(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -112,12 +112,12 @@ func (r *rig) region(ctx context.Context, reports bool) (*region, time.Duration,
 		return nil, 0, err
 	}
 	begin := time.Now()
-	d, err := connect(ctx, r.path("server", "server", "tls"), quic, placeNodes, reports)
+	d, err := connect(ctx, r.path("server", "server", "tls"), quic, nodes, reports)
 	if err != nil {
 		return nil, 0, err
 	}
 	registered := time.Since(begin)
-	if err := nodesReady(ctx, c, placeNodes); err != nil {
+	if err := nodesReady(ctx, c, nodes); err != nil {
 		return nil, 0, errors.Join(err, d.close())
 	}
 	return &region{server: p, api: c, devices: d, digest: digest}, registered, nil

@@ -18,7 +18,7 @@ const (
 // placeSpread measures one service job with one spread: from its registration
 // until the region has all its allocations.
 func placeSpread(ctx context.Context, r *rig) (rep *report, err error) {
-	g, _, err := r.region(ctx, false)
+	g, _, err := r.region(ctx, placeNodes, false)
 	if err != nil {
 		return nil, err
 	}
