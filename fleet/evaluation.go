@@ -18,7 +18,8 @@ const (
 	TriggerReschedule    = "alloc-reschedule"
 	TriggerQueued        = "queued-allocs" // a blocked evaluation
 	TriggerMaxPlans      = "max-plan-attempts"
-	TriggerFailed        = "failed-follow-up" // follows one that failed to be delivered
+	TriggerFailed        = "failed-follow-up"   // follows one that failed to be delivered
+	TriggerDeployment    = "deployment-watcher" // a deployment was made, promoted or ended
 	TriggerAllocStop     = "alloc-stop"
 	TriggerRolling       = "rolling-update"         // the next step of an update
 	TriggerNodeDrain     = "node-drain"             // a node's work is to move

@@ -13,6 +13,8 @@ type (
 	AllocID string
 	// EvalID names an evaluation.
 	EvalID string
+	// DeploymentID names the rollout of a job's version.
+	DeploymentID string
 	// JobID names a job within its namespace; the user chooses it.
 	JobID string
 )

@@ -244,6 +244,35 @@ var someCommands = map[byte]func(*rapid.T) Command{
 		}
 		return c
 	},
+	codeDeploymentPut: func(t *rapid.T) Command {
+		return DeploymentPut{
+			Deployment: rapid.SampledFrom([][]byte{
+				[]byte(`{"ID":"00000100-0000-4000-8000-000000000001","Namespace":"default","JobID":"a","Status":"running","TaskGroups":{"app":{"DesiredCanaries":2}}}`),
+				[]byte(`{"ID":"00000200-0000-4000-8000-000000000001","Namespace":"default","JobID":"b","JobVersion":1,"Status":"paused","TaskGroups":{"app":{"Promoted":true}}}`),
+				[]byte(`{"ID":"00000100-0000-4000-8000-000000000001","Namespace":"default","JobID":"b","Status":"odd"}`), []byte(`[]`),
+			}).Draw(t, "deployment"),
+			EvalID: uid(rapid.IntRange(1, 1000).Draw(t, "eval")), At: someTime.Draw(t, "at"),
+		}
+	},
+	codeDeploymentStatus: func(t *rapid.T) Command {
+		return DeploymentStatus{
+			ID:      rapid.SampledFrom([]fleet.UUID{{1: 0, 2: 1, 6: 0x40, 8: 0x80, 15: 1}, {1: 0, 2: 2, 6: 0x40, 8: 0x80, 15: 1}, {}}).Draw(t, "id"),
+			Status:  rapid.SampledFrom([]string{fleet.DeploymentRunning, fleet.DeploymentFailed, "odd"}).Draw(t, "status"),
+			Promote: rapid.SliceOfN(rapid.SampledFrom([]string{"app", "none"}), 0, 2).Draw(t, "promote"),
+			EvalID:  uid(rapid.IntRange(1, 1000).Draw(t, "eval")), At: someTime.Draw(t, "at"), Description: someWord.Draw(t, "why"),
+		}
+	},
+	codePlanBack: func(t *rapid.T) Command {
+		p := somePlan.Draw(t, "plan")
+		if len(p.Groups) == 0 {
+			p.Groups = []Placements{{Nodes: []state.NodeKey{1}, Names: []uint32{7}, IDs: []fleet.UUID{someID.Draw(t, "id")}}}
+		}
+		p.Groups[0].Back = uint8(rapid.IntRange(1, state.JobVersionsMax-1).Draw(t, "back"))
+		return p
+	},
+	codeEvalsDelete: func(t *rapid.T) Command {
+		return EvalsDelete{rapid.SliceOfN(someID, 0, 3).Draw(t, "evals")}
+	},
 	codeBrakeSet: func(t *rapid.T) Command {
 		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
 	},

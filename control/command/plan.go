@@ -40,6 +40,7 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	if err := x.InsertAllocs(p.rows, index); err != nil {
 		return Planned{}, fmt.Errorf("%w: %v", ErrExists, err)
 	}
+	p.canaries()
 	p.stop()
 	p.update()
 	p.linkPrevs()
@@ -93,6 +94,14 @@ func (p *planner) findVersion() error {
 		j.Versions[len(j.Versions)-1].Version)
 }
 
+// versionOf is the version that a group's placements are of; nil if it is not kept.
+func (p *planner) versionOf(g *Placements) *state.JobVersion {
+	if g.Back == 0 {
+		return p.version
+	}
+	return p.x.Job(p.version.Job).Back(p.version, g.Back)
+}
+
 func (p *planner) alloc(id fleet.UUID) (*state.Alloc, error) {
 	a := p.x.AllocByID(id)
 	if a == nil {
@@ -142,8 +151,9 @@ func (p *planner) buildRows() error {
 			return fmt.Errorf("%w: the columns of group %d have %d nodes, %d names, %d IDs and %d replaced", ErrInvalid,
 				g.Group, len(g.Nodes), len(g.Names), n, len(g.Prevs))
 		}
-		if int(g.Group) >= len(p.version.Asks) {
-			return fmt.Errorf("%w: version %d of job %s has no group %d", ErrInvalid, p.Version, p.Job, g.Group)
+		v := p.versionOf(g)
+		if v == nil || int(g.Group) >= len(v.Asks) {
+			return fmt.Errorf("%w: %d before version %d of job %s there is no group %d", ErrInvalid, g.Back, p.Version, p.Job, g.Group)
 		}
 		total, replaces = total+n, replaces || len(g.Prevs) > 0
 	}
@@ -160,13 +170,14 @@ func (p *planner) buildRows() error {
 }
 
 func (p *planner) buildGroup(g *Placements) error {
-	exceeds := mayExceed(p.x, p.version, g.Group)
+	version := p.versionOf(g)
+	exceeds := mayExceed(p.x, version, g.Group)
 	for i, id := range g.IDs {
 		if p.x.Node(g.Nodes[i]) == nil {
 			return fmt.Errorf("node key %d: %w", g.Nodes[i], ErrNoSuchNode)
 		}
 		a := &state.Alloc{
-			ID: id, Version: p.version, Eval: p.Eval, Node: g.Nodes[i], Index: g.Names[i], Group: g.Group,
+			ID: id, Version: version, Eval: p.Eval, Node: g.Nodes[i], Index: g.Names[i], Group: g.Group,
 			CreateTime: p.At, ModifyTime: p.At, Exceeds: exceeds,
 		}
 		if len(g.Prevs) > 0 && !g.Prevs[i].Alloc.IsZero() {

@@ -8,7 +8,20 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
-func (Plan) code() byte { return codePlan }
+// A plan that places older versions is a family of its own: a server from before
+// them stops at it, where it would refuse the other as malformed and go on without.
+func (p Plan) code() byte {
+	for i := range p.Groups {
+		if p.Groups[i].Back > 0 {
+			return codePlanBack
+		}
+	}
+	return codePlan
+}
+
+// groupsOfVersion is by how much the number of a group rises for each version that
+// it is older than its plan.
+const groupsOfVersion = fleet.GroupsMax + 1
 
 func (p Plan) append(b []byte) []byte {
 	b = codec.AppendString(codec.AppendString(appendUUID(b, p.Eval), p.Namespace), p.Job)
@@ -33,7 +46,8 @@ func (p Plan) append(b []byte) []byte {
 // append writes each column with its own length: a plan whose columns disagree
 // is refused by Apply with words instead of crashing its proposer here.
 func (g *Placements) append(b []byte) []byte {
-	b = codec.AppendUint(codec.AppendUint(b, uint64(g.Group)), uint64(len(g.Nodes)))
+	b = codec.AppendUint(b, uint64(g.Group)+groupsOfVersion*uint64(g.Back))
+	b = codec.AppendUint(b, uint64(len(g.Nodes)))
 	for _, n := range g.Nodes {
 		b = codec.AppendUint(b, uint64(n))
 	}
@@ -86,7 +100,8 @@ func readStop(r *codec.Reader) Stop {
 }
 
 func readPlacements(r *codec.Reader) Placements {
-	g := Placements{Group: uint16(r.UintMax("a group", fleet.GroupsMax))}
+	n := r.UintMax("a group", groupsOfVersion*state.JobVersionsMax-1)
+	g := Placements{Group: uint16(n % groupsOfVersion), Back: uint8(n / groupsOfVersion)}
 	const keyMax = 1<<32 - 1
 	if n := r.Count("nodes", PlacementsMax, 1); n > 0 {
 		g.Nodes = make([]state.NodeKey, n)

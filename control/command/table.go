@@ -51,6 +51,11 @@ const (
 	codeNodeDrain = 55
 	codeDrainStep = 56
 	codeReap      = 59
+
+	codeDeploymentPut    = 75
+	codeDeploymentStatus = 76
+	codePlanBack         = 77 // a plan that places older versions too
+	codeEvalsDelete      = 78
 )
 
 // family is how one version of one kind of command is read and applied.
@@ -111,6 +116,10 @@ var families = []family{
 	row(codeNodeDrain, 1, "node drain", readNodeDrain, applyNodeDrain),
 	row(codeDrainStep, 1, "drain step", readDrainStep, applyDrainStep),
 	row(codeReap, 1, "reap", readReap, applyReap),
+	row(codeDeploymentPut, 1, "deployment put", readDeploymentPut, applyDeploymentPut),
+	row(codeDeploymentStatus, 1, "deployment status", readDeploymentStatus, applyDeploymentStatus),
+	row(codePlanBack, 1, "plan with older versions", readPlan, applyPlan),
+	row(codeEvalsDelete, 1, "evaluations delete", readEvalsDelete, applyEvalsDelete),
 }
 
 type familyKey struct{ code, version byte }

@@ -116,6 +116,9 @@ type Plan struct {
 // Placements are the new allocations of one group, as parallel columns.
 type Placements struct {
 	Group uint16 // position in the job version
+	// Back is how many versions before the plan's the job version is: while a
+	// deployment holds the new one back, what is lost of an older one is placed anew.
+	Back  uint8
 	Nodes []state.NodeKey
 	Names []uint32 // indexes of job.group[i]
 	IDs   []fleet.UUID

@@ -55,6 +55,7 @@ type check struct {
 	inFlight func(state.NodeKey) state.Usage
 	plan     *command.Plan
 	version  *state.JobVersion
+	job      *state.Job
 	order    []state.NodeKey
 	nodes    map[state.NodeKey]*tally
 	dropped  map[fleet.UUID]bool // stops that are refused
@@ -101,18 +102,31 @@ func (c *check) whole() string {
 			c.version = v
 		}
 	}
+	c.job = j
 	if c.version == nil {
 		return fmt.Sprintf("version %d of job %s is no longer kept", p.Version, p.Job)
 	}
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		n := len(g.IDs)
-		if int(g.Group) >= len(c.version.Asks) || len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
+		if v := c.versionOf(g); v == nil || int(g.Group) >= len(v.Asks) || len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
 			c.version = nil
 			return fmt.Sprintf("the plan is malformed: group %d with %d IDs, %d nodes, %d names, %d replaced", g.Group, n, len(g.Nodes), len(g.Names), len(g.Prevs))
 		}
 	}
+	// What a deployment lets be placed is not on any node, where it would be counted.
+	if d := c.view.DeploymentOf(j); d != nil && d.Spec.ModifyIndex > p.Snapshot {
+		return fmt.Sprintf("deployment %s was changed since the plan was made", d.ID)
+	}
 	return ""
+}
+
+// versionOf is the version that placements are of; nil if it is not kept.
+func (c *check) versionOf(g *command.Placements) *state.JobVersion {
+	if g.Back == 0 {
+		return c.version
+	}
+	return c.job.Back(c.version, g.Back)
 }
 
 // returned looks for what is to be given up though its device is back since the
@@ -152,7 +166,7 @@ func (c *check) count() {
 		g := &c.plan.Groups[i]
 		ask := state.Usage{Allocs: 1}
 		if c.version != nil {
-			a := c.version.Asks[g.Group]
+			a := c.versionOf(g).Asks[g.Group]
 			ask.CPU, ask.MemoryMB, ask.DiskMB = a.CPU, a.MemoryMB, a.DiskMB
 		}
 		for _, k := range g.Nodes {
@@ -288,7 +302,7 @@ func (c *check) strip(p *command.Plan) {
 	}
 	for i := range c.plan.Groups {
 		g := &c.plan.Groups[i]
-		kept := command.Placements{Group: g.Group}
+		kept := command.Placements{Group: g.Group, Back: g.Back}
 		for n, k := range g.Nodes {
 			if c.nodes[k].refused != "" {
 				continue

@@ -15,6 +15,7 @@ import (
 type placing struct {
 	*attempt
 	group   *reconcile.Group
+	ver     *state.JobVersion // that is placed
 	checker *feasible.Checker
 	request rank.Request
 	ranker  *rank.Ranker
@@ -44,24 +45,51 @@ func (a *attempt) place(g *reconcile.Group) {
 		p.restore(&change)
 		change.Queued, change.Metric = outcome.Queued, outcome.Metric
 	}
+	if g.Version != nil {
+		a.explain.Groups[len(a.explain.Groups)-1].join(&change)
+		a.joinOutcome(&outcome)
+		return
+	}
 	a.explain.Groups = append(a.explain.Groups, change)
 	a.outcomes = append(a.outcomes, outcome)
 }
 
+// join adds what was placed of an older version of the same group.
+func (c *GroupChange) join(o *GroupChange) {
+	c.Place, c.Reschedule, c.Destructive = c.Place+o.Place, c.Reschedule+o.Reschedule, c.Destructive+o.Destructive
+	c.Stop, c.Queued = c.Stop+o.Stop, c.Queued+o.Queued
+	if c.Metric == nil || o.Queued > 0 {
+		c.Metric = o.Metric
+	}
+}
+
+func (a *attempt) joinOutcome(o *state.GroupOutcome) {
+	last := &a.outcomes[len(a.outcomes)-1]
+	last.Placed, last.Queued = last.Placed+o.Placed, last.Queued+o.Queued
+	if last.Metric == nil || o.Queued > 0 {
+		last.Metric = o.Metric
+	}
+}
+
 func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 	a.pool.enter(g)
-	p := &placing{attempt: a, group: g, checker: feasible.New(a.cur.Spec, g.Spec)}
+	ver := a.cur
+	if g.Version != nil {
+		ver = g.Version
+		a.beside(g)
+	}
+	p := &placing{attempt: a, group: g, ver: ver, checker: feasible.New(ver.Spec, g.Spec)}
 	hosts := p.checker.Hosts()
-	if p.perNode = fleet.PerNode(a.cur.Spec.Type); p.perNode {
+	if p.perNode = fleet.PerNode(ver.Spec.Type); p.perNode {
 		hosts.OnePerGroup = true
 	}
 	p.request = rank.Request{
-		Ask: a.cur.Asks[g.Index], Count: *g.Spec.Count, Seed: a.rng.Uint64(), Stripe: a.in.Stripe,
+		Ask: ver.Asks[g.Index], Count: *g.Spec.Count, Seed: a.rng.Uint64(), Stripe: a.in.Stripe,
 		OnePerJob: hosts.OnePerJob, OnePerGroup: hosts.OnePerGroup, Emptiest: a.emptiest(),
 	}
 	p.may = make([]bool, len(a.pool.rows))
 	for i, row := range a.pool.rows {
-		p.may[i] = p.checker.Judge(row.Spec)
+		p.may[i] = p.checker.Judge(row.Spec) && (!a.pool.mixed || row.Spec.InPool(ver.Spec.NodePool))
 	}
 	p.request.Affinity, p.request.Spreads, p.request.Limits = p.affinities(), p.spreads(), p.limits()
 	p.ranker = rank.New(p.request, a.pool.nodes, func(i int) bool { return p.may[i] })
@@ -69,11 +97,24 @@ func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 	return p
 }
 
+// beside counts what this plan placed of the same name as another version.
+func (a *attempt) beside(g *reconcile.Group) {
+	for i := range a.plan.Groups {
+		cols := &a.plan.Groups[i]
+		if v := a.job.Back(a.cur, cols.Back); v.Spec.TaskGroups[cols.Group].Name != g.Spec.Name {
+			continue
+		}
+		for _, k := range cols.Nodes {
+			a.pool.find(k).InGroup++
+		}
+	}
+}
+
 // fill hands out nodes until the slots or the nodes run out.
 func (p *placing) fill(change *GroupChange) int {
 	want := p.group.Place
 	cols := command.Placements{
-		Group: uint16(p.group.Index), Nodes: make([]state.NodeKey, 0, len(want)),
+		Group: uint16(p.group.Index), Back: uint8(p.cur.Version - p.ver.Version), Nodes: make([]state.NodeKey, 0, len(want)),
 		Names: make([]uint32, 0, len(want)), IDs: make([]fleet.UUID, 0, len(want)),
 	}
 	prevs, chained := make([]command.Replaced, 0, len(want)), false

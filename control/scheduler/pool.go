@@ -17,17 +17,20 @@ type pool struct {
 	rows   []*state.Node // parallel to nodes, by key
 	nodes  []rank.Node
 	absent []*state.Node // not ready for new work
+	mixed  bool          // versions of the job may name different pools
 	// outside are the nodes of other node pools than the job's.
 	outside []*state.Node
 }
 
-func loadPool(in *Input, job *fleet.Job) *pool {
+// loadPool loads the nodes of the pools that the versions of a job name.
+func loadPool(in *Input, versions ...*fleet.Job) *pool {
 	p := &pool{
+		mixed: len(versions) > 1,
 		rows:  make([]*state.Node, 0, in.View.NodeCount()),
 		nodes: make([]rank.Node, 0, in.View.NodeCount()),
 	}
 	for row := range in.View.Nodes() {
-		if !row.Spec.InPool(job.NodePool) {
+		if !slices.ContainsFunc(versions, func(j *fleet.Job) bool { return row.Spec.InPool(j.NodePool) }) {
 			p.outside = append(p.outside, row)
 			continue
 		}
@@ -122,6 +125,11 @@ func (p *pool) enter(g *reconcile.Group) {
 		p.nodes[i].InGroup = 0
 	}
 	for row := range stays(g) {
+		if n := p.find(row.Node); n != nil {
+			n.InGroup++
+		}
+	}
+	for _, row := range g.Beside {
 		if n := p.find(row.Node); n != nil {
 			n.InGroup++
 		}

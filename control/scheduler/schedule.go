@@ -91,7 +91,7 @@ func Schedule(in Input) Output {
 func (a *attempt) reconcileInput() reconcile.Input {
 	v := a.in.View
 	return reconcile.Input{
-		Job: a.job, Allocs: a.allocs(), Eval: a.in.Eval.ID, Now: a.in.Now, Update: a.in.Update,
+		Job: a.job, Deployment: a.deployment(), Allocs: a.allocs(), Eval: a.in.Eval.ID, Now: a.in.Now, Update: a.in.Update,
 		Lost: func(k state.NodeKey) (string, bool) {
 			n := v.Node(k)
 			if n == nil {
@@ -114,6 +114,17 @@ func (a *attempt) reconcileInput() reconcile.Input {
 		Stays: a.stays(), Broken: a.broken(), Moving: a.moving, AtHome: a.atHome,
 		Field: reconcile.Field{Nodes: a.ready, Row: v.Node, Admits: a.admits, Fits: a.fits},
 	}
+}
+
+// deployment is that of the job's current version, nil without one.
+func (a *attempt) deployment() *fleet.Deployment {
+	if a.job == nil {
+		return nil
+	}
+	if d := a.in.View.DeploymentOf(a.job); d != nil {
+		return d.Spec
+	}
+	return nil
 }
 
 // allocs are the job's. A purged job's row is gone and with it the key of its
@@ -210,7 +221,7 @@ func (a *attempt) run(r reconcile.Result) {
 		placing = placing || len(r.Groups[i].Place) > 0
 	}
 	if placing {
-		a.pool, a.groups = loadPool(&a.in, a.cur.Spec), r.Groups
+		a.pool, a.groups = loadPool(&a.in, specs(a.cur, r.Groups)...), r.Groups
 		a.pool.settle(&r)
 	}
 	for i := range r.Groups {
@@ -228,6 +239,17 @@ func (a *attempt) run(r reconcile.Result) {
 	}
 	a.explain.Stops = len(r.Stops)
 	a.finish()
+}
+
+// specs are the versions of a job that are placed.
+func specs(cur *state.JobVersion, groups []reconcile.Group) []*fleet.Job {
+	out := []*fleet.Job{cur.Spec}
+	for i := range groups {
+		if v := groups[i].Version; v != nil {
+			out = append(out, v.Spec)
+		}
+	}
+	return out
 }
 
 func (a *attempt) stop(row *state.Alloc, lost bool, reason string) {

@@ -63,7 +63,7 @@ func (p *placing) stand(v *values, of feasible.Value, ofJob bool) []int64 {
 		}
 	}
 	for i := range p.groups {
-		if !ofJob && p.groups[i].Index != p.group.Index {
+		if !ofJob && p.groups[i].Spec.Name != p.group.Spec.Name {
 			continue
 		}
 		for row := range stays(&p.groups[i]) {
@@ -84,7 +84,7 @@ func (p *placing) stand(v *values, of feasible.Value, ofJob bool) []int64 {
 
 func (p *placing) spreads() []rank.Spread {
 	var out []rank.Spread
-	for _, s := range p.group.Spec.AllSpreads(p.cur.Spec) {
+	for _, s := range p.group.Spec.AllSpreads(p.ver.Spec) {
 		weight := int64(fleet.Or(s.Weight, fleet.DefaultWeight))
 		if weight <= 0 {
 			continue
@@ -232,7 +232,7 @@ const valuesShownMax = 4
 
 // affinities are what the job prefers, by position in the pool.
 func (p *placing) affinities() []int64 {
-	prefer := feasible.NewPreference(p.cur.Spec, p.group.Spec)
+	prefer := feasible.NewPreference(p.ver.Spec, p.group.Spec)
 	if prefer == nil {
 		return nil
 	}

@@ -25,21 +25,22 @@ const (
 )
 
 const (
-	recRegion    = 1
-	recNode      = 2
-	recVersion   = 3
-	recJob       = 4
-	recEval      = 5
-	recAlloc     = 6
-	recModule    = 7
-	recInvite    = 8
-	recIdentity  = 35
-	recRegionX   = 40 // extras of the region
-	recNodeX     = 41 // extras of a node
-	recNodePool  = 50
-	recScheduler = 51
-	recExceeds   = 65 // the allocation before may exceed its memory
-	recEnd       = 255
+	recRegion     = 1
+	recNode       = 2
+	recVersion    = 3
+	recJob        = 4
+	recEval       = 5
+	recAlloc      = 6
+	recModule     = 7
+	recInvite     = 8
+	recIdentity   = 35
+	recRegionX    = 40 // extras of the region
+	recNodeX      = 41 // extras of a node
+	recNodePool   = 50
+	recScheduler  = 51
+	recExceeds    = 65 // the allocation before may exceed its memory
+	recDeployment = 75
+	recEnd        = 255
 )
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -132,6 +133,9 @@ func (v *View) writeRecords(c *checkpointWriter) {
 	}
 	for p := range scan(t.pools) {
 		c.record(recNodePool, func(b []byte) []byte { return appendJSON(b, p) })
+	}
+	for d := range scan(t.deployments) {
+		c.record(recDeployment, func(b []byte) []byte { return appendJSON(b, deploymentRecord{d.Job, d.Spec}) })
 	}
 	if t.scheduler.ModifyIndex != 0 {
 		c.record(recScheduler, func(b []byte) []byte { return appendJSON(b, t.scheduler) })

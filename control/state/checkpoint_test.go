@@ -39,6 +39,10 @@ func full(t testing.TB) *View {
 	x.PutIdentity(&fleet.NodeIdentity{Peer: fleet.PeerOfNode(uid(9)), Standing: fleet.StandingApproved}, 1)
 	x.PutNodePool(fleet.NodePool{Name: "shops", Meta: map[string]string{"a": "b"}, SchedulerConfiguration: &fleet.NodePoolScheduler{SchedulerAlgorithm: "spread"}}, 1)
 	x.SetSchedulerConfig(fleet.SchedulerConfiguration{SchedulerAlgorithm: "binpack", PauseEvalBroker: true}, 1)
+	x.PutDeployment(Deployment{ID: uid(7), Job: j.Key, Spec: &fleet.Deployment{
+		ID: fleet.DeploymentID(uid(7).String()), JobID: "x", Status: fleet.DeploymentRunning,
+		TaskGroups: map[string]*fleet.DeploymentState{"a": {DesiredCanaries: 2, PlacedCanaries: []fleet.AllocID{fleet.AllocID(uid(3).String())}}},
+	}}, 1)
 	x.Fold([]byte("x"))
 	return x.Commit(1)
 }
@@ -53,6 +57,44 @@ func TestVersionsOfPurgedJobsAreKept(t *testing.T) {
 	}
 	if v.JobByID("default", "gone") != nil || v.Hash() == 0 || v.Region().Epoch != 2 {
 		t.Errorf("restored region: %+v", v.Region())
+	}
+}
+
+func TestDeploymentsSurviveACheckpoint(t *testing.T) {
+	v, err := ReadCheckpoint(bytes.NewReader(checkpointBytes(t, full(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := v.DeploymentOf(v.JobByID("default", "x"))
+	if d == nil || d != v.Deployment(uid(7)) || !d.Spec.TaskGroups["a"].HasCanary(uid(3)) || d.Spec.CreateIndex != 1 {
+		t.Fatalf("%+v", d)
+	}
+}
+
+// Of a job's deployments the newest stay, and none outlives the job.
+func TestDeploymentsOfAJob(t *testing.T) {
+	s := New()
+	x := s.Begin()
+	j := x.PutJob(Job{Namespace: "default", ID: "x", Versions: []*JobVersion{version(x.NextJobKey(), 0, "x")}}, 1)
+	other := x.PutJob(Job{Namespace: "default", ID: "y", Versions: []*JobVersion{version(x.NextJobKey(), 0, "y")}}, 1)
+	x.PutDeployment(Deployment{ID: uid(90), Job: other.Key, Spec: &fleet.Deployment{}}, 1)
+	for i := range DeploymentsKeptMax + 3 {
+		x.PutDeployment(Deployment{ID: uid(i + 1), Job: j.Key, Spec: &fleet.Deployment{}}, uint64(i+1))
+	}
+	x.PutDeployment(Deployment{ID: uid(5), Job: j.Key, Spec: &fleet.Deployment{Status: fleet.DeploymentFailed}}, 40)
+	n := 0
+	for range x.Deployments(j.Key) {
+		n++
+	}
+	if n != DeploymentsKeptMax || x.Deployment(uid(3)) != nil || x.Deployment(uid(4)) == nil {
+		t.Fatalf("%d are kept", n)
+	}
+	if d := x.Deployment(uid(5)); d.Spec.CreateIndex != 5 || d.Spec.ModifyIndex != 40 || x.DeploymentOf(j).ID != uid(DeploymentsKeptMax+3) {
+		t.Fatalf("%+v", d.Spec)
+	}
+	x.DeleteJob(j)
+	if x.DeploymentOf(j) != nil || x.Deployment(uid(5)) != nil || x.Deployment(uid(90)) == nil {
+		t.Fatal("a purged job has deployments, or took another's with it")
 	}
 }
 

@@ -87,6 +87,8 @@ func (l *loader) load(body []byte) error {
 		return l.identity(body[1:])
 	case recNodePool:
 		return l.pool(body[1:])
+	case recDeployment:
+		return l.deployment(body[1:])
 	case recScheduler:
 		return l.scheduler(body[1:])
 	case recExceeds:

@@ -101,6 +101,24 @@ type Job struct {
 // Current is the newest version.
 func (j *Job) Current() *JobVersion { return j.Versions[0] }
 
+// Version finds a version that is kept, or returns nil.
+func (j *Job) Version(n uint64) *JobVersion {
+	for _, v := range j.Versions {
+		if v.Version == n {
+			return v
+		}
+	}
+	return nil
+}
+
+// Back finds the version that is so many before another, or returns nil.
+func (j *Job) Back(from *JobVersion, n uint8) *JobVersion {
+	if uint64(n) > from.Version {
+		return nil
+	}
+	return j.Version(from.Version - uint64(n))
+}
+
 // JobVersion is one registered specification. Allocation rows point to it.
 type JobVersion struct {
 	Job        JobKey

@@ -84,6 +84,9 @@ type tables struct {
 
 	identities *btree.BTreeG[*fleet.NodeIdentity]
 
+	deployments   *btree.BTreeG[*Deployment]
+	deploymentIDs *btree.BTreeG[uuidEntry] // to the key of the job
+
 	pools     *btree.BTreeG[fleet.NodePool] // those that are not built in
 	scheduler fleet.SchedulerConfiguration  // zero: nobody set one
 }
@@ -112,24 +115,26 @@ func newTree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 func newTables() *tables {
 	return &tables{
 		nextNode: 1, nextJob: 1, nextAlloc: 1, nextEval: 1,
-		nodes:        newTree(func(a, b *Node) bool { return a.Key < b.Key }),
-		nodeIDs:      newTree(uuidLess),
-		usage:        newTree(func(a, b usageEntry) bool { return a.node < b.node }),
-		jobs:         newTree(func(a, b *Job) bool { return a.Key < b.Key }),
-		jobNames:     newTree(jobNameLess),
-		perNode:      newTree(func(a, b JobKey) bool { return a < b }),
-		allocs:       newTree(func(a, b *Alloc) bool { return a.Key < b.Key }),
-		allocIDs:     newTree(uuidLess),
-		allocsByNode: newTree(pairLess),
-		allocsByJob:  newTree(pairLess),
-		evals:        newTree(func(a, b *Eval) bool { return a.Key < b.Key }),
-		evalIDs:      newTree(uuidLess),
-		evalsByJob:   newTree(evalEntryLess),
-		openEvals:    newTree(func(a, b EvalKey) bool { return a < b }),
-		modules:      newTree(func(a, b fleet.Module) bool { return a.Digest < b.Digest }),
-		invites:      newTree(func(a, b fleet.Invite) bool { return a.TokenHash < b.TokenHash }),
-		identities:   newTree(func(a, b *fleet.NodeIdentity) bool { return a.Peer < b.Peer }),
-		pools:        newTree(func(a, b fleet.NodePool) bool { return a.Name < b.Name }),
+		nodes:         newTree(func(a, b *Node) bool { return a.Key < b.Key }),
+		nodeIDs:       newTree(uuidLess),
+		usage:         newTree(func(a, b usageEntry) bool { return a.node < b.node }),
+		jobs:          newTree(func(a, b *Job) bool { return a.Key < b.Key }),
+		jobNames:      newTree(jobNameLess),
+		perNode:       newTree(func(a, b JobKey) bool { return a < b }),
+		allocs:        newTree(func(a, b *Alloc) bool { return a.Key < b.Key }),
+		allocIDs:      newTree(uuidLess),
+		allocsByNode:  newTree(pairLess),
+		allocsByJob:   newTree(pairLess),
+		evals:         newTree(func(a, b *Eval) bool { return a.Key < b.Key }),
+		evalIDs:       newTree(uuidLess),
+		evalsByJob:    newTree(evalEntryLess),
+		openEvals:     newTree(func(a, b EvalKey) bool { return a < b }),
+		modules:       newTree(func(a, b fleet.Module) bool { return a.Digest < b.Digest }),
+		invites:       newTree(func(a, b fleet.Invite) bool { return a.TokenHash < b.TokenHash }),
+		identities:    newTree(func(a, b *fleet.NodeIdentity) bool { return a.Peer < b.Peer }),
+		deployments:   newTree(deploymentLess),
+		deploymentIDs: newTree(uuidLess),
+		pools:         newTree(func(a, b fleet.NodePool) bool { return a.Name < b.Name }),
 	}
 }
 
@@ -144,6 +149,7 @@ func (t *tables) fork() *tables {
 	c.evals, c.evalIDs, c.evalsByJob, c.openEvals = t.evals.Copy(), t.evalIDs.Copy(), t.evalsByJob.Copy(), t.openEvals.Copy()
 	c.modules, c.invites = t.modules.Copy(), t.invites.Copy()
 	c.identities = t.identities.Copy()
+	c.deployments, c.deploymentIDs = t.deployments.Copy(), t.deploymentIDs.Copy()
 	c.pools = t.pools.Copy()
 	return &c
 }

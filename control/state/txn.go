@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -64,11 +65,14 @@ func (t *tables) indexPerNode(j *Job) {
 // NextJobKey is the key the next new job gets.
 func (x *Txn) NextJobKey() JobKey { return x.t.nextJob }
 
-// DeleteJob removes a job's row. Its allocations keep their versions.
+// DeleteJob removes a job's row, and its deployments. Its allocations keep their versions.
 func (x *Txn) DeleteJob(j *Job) {
 	x.t.jobs.Delete(j)
 	x.t.jobNames.Delete(jobEntry{jobName: jobName{j.Namespace, j.ID}})
 	x.t.perNode.Delete(j.Key)
+	for _, d := range slices.Collect(x.Deployments(j.Key)) {
+		x.deleteDeployment(d)
+	}
 	x.touchJob(j.Key)
 }
 

@@ -19,6 +19,7 @@ const (
 	TableRegion // epoch, marks, brake
 	TableNodePools
 	TableScheduler
+	TableDeployments
 	tableCount
 )
 

@@ -78,9 +78,14 @@ func (r *room) uses(v *state.View, e *state.Eval, n *state.Node) bool {
 			continue
 		}
 		waits = true
-		group := j.Current().GroupIndex(g.Group)
-		if group < 0 || r.takes(v, j.Current(), group, n) {
-			return true
+		versions := j.Versions[:1]
+		if v.DeploymentOf(j) != nil {
+			versions = j.Versions // older ones may wait to be placed again
+		}
+		for _, version := range versions {
+			if group := version.GroupIndex(g.Group); group < 0 || r.takes(v, version, group, n) {
+				return true
+			}
 		}
 	}
 	return !waits

@@ -29,6 +29,9 @@ const (
 	BugStepForgotten    Bug = "never take the next step of an update"
 	BugStepTooLarge     Bug = "replace more at a time than an update says"
 	BugHealthIgnored    Bug = "take the next step of an update as soon as the last one runs"
+	BugCanariesIgnored  Bug = "replace what runs before its canaries are promoted"
+	BugCanaryTooMany    Bug = "place more canaries than are wanted"
+	BugPauseIgnored     Bug = "go on with a deployment that is paused or failed"
 	BugDrainAtOnce      Bug = "mark all of a draining node at once"
 	BugDrainForgotten   Bug = "never mark anything on a draining node"
 	BugShareForgotten   Bug = "place as if nothing of the job ran already"
@@ -40,7 +43,8 @@ var bugs = []Bug{
 	BugSkipPlanCheck, BugStatusDropped, BugApplyTwice, BugAckUnsynced, BugWrongBase, BugForgetOpenEvals, BugStopOrphans,
 	BugHandleLost, BugNeverLost, BugBlockedForever, BugStalePlan, BugAckBeforePersist,
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
-	BugStepForgotten, BugStepTooLarge, BugHealthIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
+	BugStepForgotten, BugStepTooLarge, BugHealthIgnored,
+	BugCanariesIgnored, BugCanaryTooMany, BugPauseIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
 }
 
 // planted is the part that the device's own hook carries.

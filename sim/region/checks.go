@@ -139,6 +139,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	}
 	c.reunited(before, after, p, index)
 	c.stepped(before, p, index)
+	c.rolled(before, after, p, index)
 	j := after.JobByID(p.Namespace, p.Job)
 	if j == nil {
 		return
@@ -150,7 +151,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
-		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil || fleet.PerNode(a.Version.Spec.Type) {
+		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil || fleet.PerNode(a.Version.Spec.Type) || canary(after, a) {
 			// Of a pair whose device was away, the replacement has the name; and a job
 			// that was one for every node had it everywhere.
 			continue
@@ -168,7 +169,7 @@ func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
 	if j == nil || j.Key != row.Version.Job || j.Stop || j.Current() != row.Version {
 		return true
 	}
-	if original(v, row) != nil || !row.Next.IsZero() {
+	if original(v, row) != nil || !row.Next.IsZero() || canary(v, row) {
 		return true // of a pair one goes; see reunited
 	}
 	n := v.Node(row.Node)

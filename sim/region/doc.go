@@ -29,8 +29,10 @@
 // node pool, nor beside more than distinct_hosts and distinct_property let.
 // Of a job for every node: never two of a group on one, none given up for good
 // because its device is away, and at rest one wherever the rules and the room let it.
-// Of an update in steps: never more under way than max_parallel, and none left
+// Of an update in steps: never more under way, or not healthy yet, than max_parallel, and none left
 // over at rest unless replacements fail or find no room.
+// Of a deployment: nothing of a version that is paused or failed is placed, nothing
+// is replaced by one whose canaries nobody promoted, and no canary is too many.
 // Of a drain: no group has fewer that run than it can spare, before the deadline;
 // and at rest none is left without a reason.
 // At each action of a device: no start of what runs, ended, or is not on disk; no

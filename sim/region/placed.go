@@ -17,14 +17,15 @@ func (c *checks) placed(before, after *state.View, j *state.Job, p *command.Plan
 		return
 	}
 	for i := range p.Groups {
-		g := &cur.Spec.TaskGroups[p.Groups[i].Group]
+		ver := j.Back(cur, p.Groups[i].Back)
+		g := &ver.Spec.TaskGroups[p.Groups[i].Group]
 		for k, key := range p.Groups[i].Nodes {
 			n := after.Node(key)
 			if after.AllocByID(p.Groups[i].IDs[k]) == nil {
 				continue // refused
 			}
-			if !n.Spec.InPool(cur.Spec.NodePool) {
-				c.s.object("entry %d places job %s of pool %s on %s of pool %s", index, j.ID, cur.Spec.NodePool, n.Spec.Name, n.Spec.Pool())
+			if !n.Spec.InPool(ver.Spec.NodePool) {
+				c.s.object("entry %d places job %s of pool %s on %s of pool %s", index, j.ID, ver.Spec.NodePool, n.Spec.Name, n.Spec.Pool())
 			}
 			c.neighbours(after, j, g, n, index)
 		}

@@ -9,8 +9,8 @@ import (
 
 // spoiled are strategies with a bug of the scheduler in them; nil: the real ones.
 func spoiled(b Bug) scheduler.Strategies {
-	if b == BugHealthIgnored {
-		return hasty()
+	if see := misread[b]; see != nil {
+		return misreading(see)
 	}
 	spoil := map[Bug]func(*reconcile.Input, *reconcile.Result){
 		BugTwiceOnNode: func(_ *reconcile.Input, r *reconcile.Result) {
@@ -63,21 +63,54 @@ func spoiled(b Bug) scheduler.Strategies {
 	return all
 }
 
-// hasty takes what runs for healthy: to it all reports came long ago.
-func hasty() scheduler.Strategies {
+// misread are bugs that see the region otherwise than it is.
+var misread = map[Bug]func(*reconcile.Input){
+	BugHealthIgnored: func(in *reconcile.Input) { // all reports came long ago
+		rows := in.Allocs
+		in.Allocs = make([]*state.Alloc, len(rows))
+		for i, a := range rows {
+			c := *a
+			if c.Observed == state.ObservedRunning {
+				c.ModifyTime = 0
+			}
+			in.Allocs[i] = &c
+		}
+	},
+	BugCanariesIgnored: func(in *reconcile.Input) {
+		if in.Deployment != nil && !in.Deployment.Holds() {
+			in.Deployment = nil
+		}
+	},
+	BugCanaryTooMany: func(in *reconcile.Input) { otherwise(in, fleet.DeploymentFailed, 3) },
+	BugPauseIgnored:  func(in *reconcile.Input) { otherwise(in, fleet.DeploymentRunning, 0) },
+}
+
+// otherwise has a deployment that holds back be in another state, with more canaries.
+func otherwise(in *reconcile.Input, status string, more int) {
+	if in.Deployment == nil {
+		return
+	}
+	d := *in.Deployment
+	if d.Holds() {
+		d.Status = status
+	}
+	d.TaskGroups = map[string]*fleet.DeploymentState{}
+	for name, s := range in.Deployment.TaskGroups {
+		c := *s
+		if c.DesiredCanaries > 0 {
+			c.DesiredCanaries += more
+		}
+		d.TaskGroups[name] = &c
+	}
+	in.Deployment = &d
+}
+
+func misreading(see func(*reconcile.Input)) scheduler.Strategies {
 	all := scheduler.Builtin()
 	for _, t := range []string{fleet.JobTypeService, fleet.JobTypeSystem} {
 		real := all[t]
 		all = all.With(t, func(in reconcile.Input) reconcile.Result {
-			rows := in.Allocs
-			in.Allocs = make([]*state.Alloc, len(rows))
-			for i, a := range rows {
-				c := *a
-				if c.Observed == state.ObservedRunning {
-					c.ModifyTime = 0
-				}
-				in.Allocs[i] = &c
-			}
+			see(&in)
 			return real(in)
 		})
 	}

@@ -17,6 +17,9 @@ func (c *checks) stepped(before *state.View, p *command.Plan, index uint64) {
 	}
 	for i := range p.Groups {
 		g := &p.Groups[i]
+		if g.Back > 0 {
+			continue // nothing is replaced by an older version but by itself
+		}
 		spec := &j.Current().Spec.TaskGroups[g.Group]
 		if spec.Step() == 0 {
 			continue
@@ -61,6 +64,9 @@ func (c *checks) updated(v *state.View, j *state.Job) {
 		if e.Status == fleet.EvalBlocked {
 			return
 		}
+	}
+	if heldBack(v, j) {
+		return
 	}
 	cur := j.Current()
 	for gi := range cur.Spec.TaskGroups {

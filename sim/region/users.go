@@ -22,6 +22,7 @@ func (u *users) begin() {
 	u.jobs = make([]*fleet.Job, jobsMax)
 	u.s.after(u.s.between(time.Second, 5*time.Second), "user acts", u.act)
 	u.s.after(u.s.between(20*time.Second, time.Minute), "operator looks", u.lookAtBrake)
+	u.s.after(u.s.between(5*time.Second, 20*time.Second), "deployments are looked at", u.watch)
 }
 
 // lookAtBrake has an operator release the loss brake now and then.
@@ -112,6 +113,7 @@ func (u *users) register(i int, j *fleet.Job) {
 	u.jobs[i] = j
 	c := command.JobRegister{Spec: fleet.CanonicalBytes(j), EvalID: u.s.uuid(), At: u.s.now.UnixNano()}
 	u.send(fmt.Sprintf("registers %s, count %d", j.ID, *j.TaskGroups[0].Count), c)
+	u.rollOut(j)
 }
 
 func (u *users) send(what string, cmd command.Command) {

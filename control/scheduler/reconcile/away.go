@@ -21,7 +21,7 @@ import (
 // addLost looks at an allocation whose node is given up.
 func (s *sorter) addLost(a *state.Alloc, name string) {
 	spec := s.group.Spec
-	restart := s.kind(a) == fleet.ChangeRestart
+	restart := s.renews(a)
 	switch {
 	case !spec.Replaced() && restart:
 		s.retire(a, "")
@@ -72,7 +72,7 @@ func (s *sorter) reunite() {
 		r := s.successor(o)
 		switch {
 		case o.Observed == state.ObservedUnknown: // its device has not told how it is
-		case s.kind(o) == fleet.ChangeRestart:
+		case s.renews(o):
 			s.lose(o, fmt.Sprintf("replaced by version %d of the job while its device was away", s.cur.Version))
 		case r < 0:
 			// Its replacement has ended; what waits to be placed again need not be.

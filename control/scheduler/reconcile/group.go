@@ -52,6 +52,7 @@ type sorter struct {
 	byID      map[fleet.UUID]*state.Alloc // made when a chain is followed
 	vacant    map[uint32]vacancy
 	changes   []change // few: one per old version
+	rollout   rollout
 }
 
 type change struct {
@@ -76,6 +77,7 @@ func (s *sorter) vacate(v vacancy) {
 
 func (s *sorter) add(a *state.Alloc) {
 	switch {
+	case s.canary(a):
 	case a.Desired != state.DesiredRun && !a.Observed.Terminal() && !s.group.Spec.Replaced():
 		s.hold(a, roleEnding)
 	case a.Desired != state.DesiredRun:
@@ -124,7 +126,9 @@ func (s *sorter) addWanted(a *state.Alloc) {
 			s.hold(a, roleKeep)
 		}
 	case fleet.ChangeInPlace:
-		if s.in.Stays(s.group.Index, a.Node) {
+		if s.rollout.held {
+			s.hold(a, roleKeep)
+		} else if s.in.Stays(s.group.Index, a.Node) {
 			s.hold(a, roleInPlace)
 		} else {
 			s.replace(a, "")
@@ -169,7 +173,7 @@ func (s *sorter) broken(a *state.Alloc) (string, bool) {
 }
 
 func (s *sorter) addFailed(a *state.Alloc) {
-	if s.kind(a) == fleet.ChangeRestart {
+	if s.renews(a) {
 		s.vacate(vacancy{prev: a}) // a new version is a new chance
 		return
 	}
@@ -208,13 +212,14 @@ func (s *sorter) kind(a *state.Alloc) fleet.Change {
 func (s *sorter) settle() {
 	s.reunite()
 	slices.SortStableFunc(s.holders, byIndex)
+	s.succeed()
 	count := *s.group.Spec.Count
 	kept := s.holders[:0]
 	for _, h := range s.holders {
 		switch {
 		case len(kept) > 0 && kept[len(kept)-1].alloc.Index == h.alloc.Index:
 			s.drop(h, fmt.Sprintf("another allocation has its name, %s", h.alloc.Name()))
-		case len(kept) == count:
+		case len(kept) >= count && !s.rollout.held: // else: what there is stays as it is
 			s.drop(h, fmt.Sprintf("not needed: the count of %s is %d", s.group.Spec.Name, count))
 		default:
 			kept = append(kept, h)
@@ -226,7 +231,16 @@ func (s *sorter) settle() {
 		s.assign(h)
 	}
 	s.rest()
-	s.fill(count - len(kept))
+	switch {
+	case s.holdsBack():
+		s.backfill(count - len(kept))
+	default:
+		s.fill(count - len(kept))
+	}
+	if s.rollout.canaries != nil && !s.rollout.failed {
+		s.rollout.settle(s)
+	}
+	slices.SortStableFunc(s.group.Place, func(a, b Place) int { return cmp.Compare(a.Index, b.Index) })
 }
 
 func (s *sorter) drop(h holder, reason string) {
@@ -271,15 +285,19 @@ func (s *sorter) fill(need int) {
 			next++
 			continue
 		}
-		p := Place{Index: index}
-		if v, ok := s.vacant[index]; ok {
-			p.Prev, p.Reschedule, p.Delay = v.prev, v.reschedule, v.delay
-			if v.prev.Observed == state.ObservedFailed {
-				p.Avoid = &v.prev.Node
-			}
-		}
-		s.group.Place = append(s.group.Place, p)
+		s.group.Place = append(s.group.Place, s.placeAt(index))
 		need--
 	}
-	slices.SortFunc(s.group.Place, func(a, b Place) int { return cmp.Compare(a.Index, b.Index) })
+}
+
+// placeAt fills a slot, which inherits from what had it last.
+func (s *sorter) placeAt(index uint32) Place {
+	p := Place{Index: index}
+	if v, ok := s.vacant[index]; ok {
+		p.Prev, p.Reschedule, p.Delay = v.prev, v.reschedule, v.delay
+		if v.prev.Observed == state.ObservedFailed {
+			p.Avoid = &v.prev.Node
+		}
+	}
+	return p
 }

@@ -19,9 +19,11 @@ type Rules struct {
 type Input struct {
 	Job    *state.Job // nil: purged
 	Allocs []*state.Alloc
-	Rules  Rules
-	Eval   fleet.UUID // that is being worked on
-	Now    time.Time
+	// Deployment is that of the job's current version; nil: there is none.
+	Deployment *fleet.Deployment
+	Rules      Rules
+	Eval       fleet.UUID // that is being worked on
+	Now        time.Time
 
 	// Lost reports whether a node and what ran on it is given up, and its name.
 	Lost func(state.NodeKey) (name string, lost bool)
@@ -56,7 +58,9 @@ type Result struct {
 	Stops []Stop // of what no group wants, and of what is lost
 	// Unknown are given up for now and not stopped: they may come back.
 	Unknown []Stop
-	Groups  []Group // as in the current version; none if the job is stopped
+	// Groups are as in the current version, each followed by what is placed of its
+	// older ones; none if the job is stopped.
+	Groups []Group
 }
 
 // Group is what to do for one group.
@@ -80,6 +84,10 @@ type Group struct {
 	// not healthy though they should be. HeldBy is the first, and why.
 	Held   int
 	HeldBy string
+	// Version is the older version whose group this is, of which there is but Place;
+	// nil: the current one. Beside is what stays of the same name's others.
+	Version *state.JobVersion
+	Beside  []*state.Alloc
 	// Pinned: each placement names its node, and one that finds no room there waits
 	// for that node alone.
 	Pinned bool
@@ -88,14 +96,15 @@ type Group struct {
 // Place is a slot to fill.
 type Place struct {
 	Index      uint32
-	Prev       *state.Alloc   // whose history it inherits; may be nil
-	Replace    bool           // Prev runs and must be stopped if this is placed
-	Reschedule bool           // Prev failed, and this counts as an attempt
-	Delay      time.Duration  // the policy's delay that was waited
-	Avoid      *state.NodeKey // on which Prev failed
-	Reason     string         // why Prev is moved; empty: by a new version
-	Node       state.NodeKey  // in a pinned group: where to
-	NoRoom     bool           // in a pinned group: not now, and it is missed
+	Prev       *state.Alloc      // whose history it inherits; may be nil
+	Replace    bool              // Prev runs and must be stopped if this is placed
+	Reschedule bool              // Prev failed, and this counts as an attempt
+	Delay      time.Duration     // the policy's delay that was waited
+	Avoid      *state.NodeKey    // on which Prev failed
+	Reason     string            // why Prev is moved; empty: by a new version
+	Node       state.NodeKey     // in a pinned group: where to
+	Version    *state.JobVersion // as which it is placed; nil: the current one
+	NoRoom     bool              // in a pinned group: not now, and it is missed
 }
 
 // Delayed is an allocation that failed, or is away, and will be placed again later.
@@ -132,6 +141,7 @@ func Reconcile(in Input) Result {
 	sorted := make([]sorter, len(cur.Spec.TaskGroups))
 	for i := range sorted {
 		sorted[i] = sorter{in: &in, cur: cur, out: &out, group: Group{Index: i, Spec: &cur.Spec.TaskGroups[i]}}
+		sorted[i].roll(in.Deployment)
 	}
 	for _, a := range in.Allocs {
 		if i, why := in.groupOf(cur, a); i >= 0 {
@@ -142,7 +152,8 @@ func Reconcile(in Input) Result {
 	}
 	for i := range sorted {
 		sorted[i].settle()
-		out.Groups = append(out.Groups, sorted[i].group)
+		older := sorted[i].group.split()
+		out.Groups = append(append(out.Groups, sorted[i].group), older...)
 	}
 	return out
 }

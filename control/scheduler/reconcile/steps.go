@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -25,7 +27,10 @@ import (
 // step is how many may be replaced now, given what holds the slots.
 func (s *sorter) step(holders []holder) int {
 	limit := s.group.Spec.Step()
-	if limit == 0 {
+	switch {
+	case s.holdsBack():
+		return 0
+	case limit == 0:
 		return math.MaxInt
 	}
 	for _, h := range holders {
@@ -38,12 +43,19 @@ func (s *sorter) step(holders []holder) int {
 			s.awaitHealth(h.alloc)
 		}
 	}
-	for _, v := range s.vacant { // no order reaches the sum
-		if v.reschedule && s.kind(v.prev) != fleet.ChangeRestart {
+	for index, v := range s.vacant { // no order reaches the sum
+		if v.reschedule && s.kind(v.prev) != fleet.ChangeRestart && !holdsName(holders, index) {
 			limit-- // it failed and is placed again now
 		}
 	}
 	return max(0, limit)
+}
+
+// holdsName reports whether a name is held: of a canary that failed, by what it was
+// to replace. Holders are sorted.
+func holdsName(holders []holder, index uint32) bool {
+	_, held := slices.BinarySearchFunc(holders, index, func(h holder, index uint32) int { return cmp.Compare(h.alloc.Index, index) })
+	return held
 }
 
 // underWay reports whether an allocation that should run is of the new version and
@@ -128,7 +140,8 @@ func (s *sorter) rest() {
 // for a new version if this step has it; otherwise it runs on as it is.
 func (s *sorter) change(h holder) {
 	g := &s.group
-	if h.later {
+	version, ok := s.versionFor(h.alloc)
+	if h.later || !ok {
 		g.Keep = append(g.Keep, h.alloc)
 		g.Later++
 		return
@@ -138,7 +151,7 @@ func (s *sorter) change(h holder) {
 		g.Ending++
 		return
 	}
-	g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true, Reason: h.why})
+	g.Place = append(g.Place, Place{Index: h.alloc.Index, Prev: h.alloc, Replace: true, Reason: h.why, Version: version})
 }
 
 // step is how many nodes may get the new version now, and when more may: in jobs
