@@ -54,6 +54,7 @@ func canonicalGroup(g *TaskGroup, jobType string) {
 	g.Constraints, g.Meta = emptyNil(g.Constraints), emptyNilMap(g.Meta)
 	g.Affinities, g.Spreads = canonicalAffinities(g.Affinities), canonicalSpreads(g.Spreads)
 	canonicalDisk(g)
+	canonicalVolumes(g)
 	clearEmpty(&g.GroupUncarried)
 	if g.RestartPolicy == nil {
 		g.RestartPolicy = &RestartPolicy{}

@@ -15,6 +15,7 @@ type TaskGroup struct {
 	Disconnect       *Disconnect       `json:",omitempty" hcl:"disconnect,block" change:"inplace"`
 	Update           *UpdateStrategy   `json:",omitempty" hcl:"update,block" change:"inplace"`
 	Migrate          *MigrateStrategy  `json:",omitempty" hcl:"migrate,block" change:"inplace"`
+	Volumes          Volumes           `json:",omitempty" hcl:"volume,block" change:"restart"`
 	EphemeralDisk    *EphemeralDisk    `json:",omitempty" hcl:"ephemeral_disk,block" change:"restart"`
 	Meta             map[string]string `hcl:"meta,map" change:"restart"`
 
@@ -48,7 +49,6 @@ func (g *TaskGroup) Ask() Ask {
 type GroupUncarried struct {
 	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
 	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
-	Volumes                   json.RawMessage `json:",omitempty" hcl:"volume,json"`
 	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
 	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`
 	ShutdownDelay             json.RawMessage `json:",omitempty" hcl:"shutdown_delay,json"`

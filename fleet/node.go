@@ -57,7 +57,9 @@ type Node struct {
 	NodeResources NodeResources
 	// ReservedResources are kept free for the device itself.
 	ReservedResources NodeReserved
-	Version           string `json:",omitempty"` // of the agent
+	// HostVolumes are folders that it offers to tasks, by name.
+	HostVolumes map[string]HostVolume `json:",omitempty"`
+	Version     string                `json:",omitempty"` // of the agent
 	// LinkTransport is how the device's link travels: "quic/udp", or "tls/tcp".
 	LinkTransport string `json:",omitempty"`
 	UDPFiltered   bool   `json:",omitempty"` // it goes over TCP because nobody answers over UDP

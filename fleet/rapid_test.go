@@ -15,6 +15,9 @@ func drawJob(t *rapid.T) *Job {
 	for i := range j.TaskGroups { // names must differ, or there is no telling which is which
 		g := &j.TaskGroups[i]
 		g.Name = fmt.Sprintf("g%d", i)
+		for k := range g.Volumes {
+			g.Volumes[k].Name = fmt.Sprintf("v%d", k)
+		}
 		for k := range g.Tasks {
 			g.Tasks[k].Name = fmt.Sprintf("t%d", k)
 		}

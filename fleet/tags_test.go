@@ -70,6 +70,7 @@ func TestUncarriedTableIsComplete(t *testing.T) {
 	fields := map[string]bool{}
 	for noun, block := range map[string]any{
 		"Job": &Job{}, "Group": &TaskGroup{}, "Task": &Task{}, "Resources": &Resources{}, "LogConfig": &LogConfig{},
+		"Volume": &Volume{}, "VolumeMount": &VolumeMount{},
 	} {
 		rawFields(block, func(name string, _ *json.RawMessage) { fields[noun+"."+name] = true })
 	}

@@ -17,6 +17,7 @@ type Task struct {
 	KillTimeout   *Duration         `hcl:"kill_timeout" change:"inplace"`
 	KillSignal    string            `json:",omitempty" hcl:"kill_signal" change:"inplace"`
 	LogConfig     *LogConfig        `hcl:"logs,block" change:"restart"`
+	VolumeMounts  []VolumeMount     `json:",omitempty" hcl:"volume_mount,block" change:"restart"`
 
 	TaskUncarried `change:"inplace"`
 }
@@ -53,7 +54,6 @@ type TaskUncarried struct {
 	Identities      json.RawMessage `json:",omitempty"`
 	Secrets         json.RawMessage `json:",omitempty" hcl:"secret,json"`
 	Services        json.RawMessage `json:",omitempty" hcl:"service,json"`
-	VolumeMounts    json.RawMessage `json:",omitempty" hcl:"volume_mount,json"`
 	CSIPluginConfig json.RawMessage `json:",omitempty" hcl:"csi_plugin,json"`
 	DispatchPayload json.RawMessage `json:",omitempty" hcl:"dispatch_payload,json"`
 	ScalingPolicies json.RawMessage `json:",omitempty" hcl:"scaling,json"`

@@ -38,7 +38,6 @@ var uncarried = map[string]Uncarried{
 
 	"Group.Networks":                  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
 	"Group.Services":                  {Warn, "services are not registered and their checks do not run"},
-	"Group.Volumes":                   {Refuse, "volumes are not mounted; the task would not find its data"},
 	"Group.Scaling":                   {Warn, "counts change only when the job is registered again"},
 	"Group.Consul":                    {Refuse, "services are not registered in Consul"},
 	"Group.ShutdownDelay":             {Warn, "tasks are stopped without the delay"},
@@ -58,7 +57,6 @@ var uncarried = map[string]Uncarried{
 	"Task.Identities":      {Refuse, "workload identities are not issued"},
 	"Task.Secrets":         {Refuse, "the task would run without its secrets"},
 	"Task.Services":        {Warn, "services are not registered and their checks do not run"},
-	"Task.VolumeMounts":    {Refuse, "volumes are not mounted; the task would not find its data"},
 	"Task.CSIPluginConfig": {Refuse, "storage plugins are not run"},
 	"Task.DispatchPayload": {Refuse, "dispatch is not carried out"},
 	"Task.ScalingPolicies": {Warn, "resources change only when the job is registered again"},
@@ -73,6 +71,15 @@ var uncarried = map[string]Uncarried{
 	"Resources.NUMA":      {Warn, "memory nodes are not chosen"},
 	"Resources.SecretsMB": {Warn, "there is no secrets folder"},
 	"Resources.Custom":    {Refuse, "custom resources are not reserved"},
+
+	"Volume.PerAlloc":       {Refuse, "all allocations of a group on a device share its host volume"},
+	"Volume.Sticky":         {Refuse, "a replacement is not kept to the device of its predecessor; constrain on ${node.unique.name}"},
+	"Volume.AccessMode":     {Refuse, "whoever asks for a host volume gets it; nobody is kept from it because another has it"},
+	"Volume.AttachmentMode": {Refuse, "a host volume is a folder and no block device"},
+	"Volume.MountOptions":   {Refuse, "a host volume is shown as it is mounted on its device"},
+
+	"VolumeMount.PropagationMode": {Warn, "what is mounted later inside of a volume is seen as far as the device sees it"},
+	"VolumeMount.SELinuxLabel":    {Warn, "files are not labelled"},
 
 	"LogConfig.Disabled": {Warn, "logs are always kept, within max_files and max_file_size"},
 }
@@ -140,6 +147,8 @@ func (c *checker) checkUncarried(noun, path string, block any) {
 // with values that ask for nothing beyond what Dunlin does anyway.
 func harmlessDefault(name string, raw json.RawMessage) bool {
 	switch name {
+	case "VolumeMount.PropagationMode":
+		return string(raw) == `"private"`
 	case "Group.Consul", "Task.Consul", "Job.Consul":
 		return allEmpty(raw, "default")
 	}

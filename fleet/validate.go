@@ -154,6 +154,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	c.update(path+".Update", g.Update, j.Type)
 	c.migrate(path+".Migrate", g.Migrate, j.Type)
 	c.disk(path+".EphemeralDisk", g)
+	c.volumes(path+".Volumes", g)
 	c.checkUncarried("Group", path, &g.GroupUncarried)
 	if len(g.Tasks) == 0 {
 		c.refuse(path+".Tasks", fmt.Sprintf("group %q has no task", g.Name), "add task \"NAME\" { driver = … }")
@@ -170,6 +171,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 		}
 		seen[t.Name] = true
 		c.task(p, t, j.Type)
+		c.mounts(p+".VolumeMounts", t, g)
 	}
 }
 

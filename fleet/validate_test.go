@@ -147,7 +147,7 @@ func TestValidateDisconnectWarns(t *testing.T) {
 
 // Each field that is not carried out says so, by its verdict, at its path.
 func TestValidateUncarried(t *testing.T) {
-	for _, noun := range []string{"Job", "Group", "Task", "Resources", "LogConfig"} {
+	for _, noun := range []string{"Job", "Group", "Task", "Resources", "LogConfig", "Volume", "VolumeMount"} {
 		blocks := func(j *Job) (string, any) {
 			g := &j.TaskGroups[0]
 			switch noun {
@@ -157,6 +157,13 @@ func TestValidateUncarried(t *testing.T) {
 				return "TaskGroups[0].", &g.GroupUncarried
 			case "Task":
 				return "TaskGroups[0].Tasks[0].", &g.Tasks[0].TaskUncarried
+			case "Volume", "VolumeMount":
+				g.Volumes = Volumes{{Name: "v", Type: VolumeTypeHost, Source: "s"}}
+				g.Tasks[0].VolumeMounts = []VolumeMount{{Volume: "v", Destination: "/v"}}
+				if noun == "Volume" {
+					return "TaskGroups[0].Volumes[0].", &g.Volumes[0]
+				}
+				return "TaskGroups[0].Tasks[0].VolumeMounts[0].", &g.Tasks[0].VolumeMounts[0]
 			case "Resources":
 				return "TaskGroups[0].Tasks[0].Resources.", g.Tasks[0].Resources
 			}

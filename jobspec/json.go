@@ -92,6 +92,8 @@ func checkJSON(errs []string, path string, v any, t reflect.Type) []string {
 	}
 	want := ""
 	switch {
+	case t == reflect.TypeFor[fleet.Volumes](): // an object by name
+		return checkJSON(errs, path, v, reflect.TypeFor[map[string]fleet.Volume]())
 	case t == reflect.TypeFor[fleet.Duration]():
 		want = wantDuration(v)
 	case t.Kind() == reflect.Struct:

@@ -64,6 +64,9 @@ func readNodeSpec(c NodeRegister) (*fleet.Node, error) {
 		return nil, fmt.Errorf("%w: node %s reports %d attributes and %d meta values; at most %d of each", ErrInvalid, c.ID,
 			len(n.Attributes), len(n.Meta), fleet.NodeAttributesMax)
 	}
+	if len(n.HostVolumes) > fleet.HostVolumesMax {
+		return nil, fmt.Errorf("%w: node %s offers %d host volumes; at most %d", ErrInvalid, c.ID, len(n.HostVolumes), fleet.HostVolumesMax)
+	}
 	if err := fleet.CheckPoolOfNode(n.NodePool); err != nil {
 		return nil, fmt.Errorf("%w: node %s: %v", ErrInvalid, c.ID, err)
 	}

@@ -137,6 +137,21 @@ func TestSchedulerConfiguration(t *testing.T) {
 	}
 }
 
+func TestMountsOfDrivers(t *testing.T) {
+	g := newRegion(t)
+	c := g.client(api.Config{})
+	job := registrable("web")
+	job.TaskGroups[0].Volumes = fleet.Volumes{{Name: "x", Type: fleet.VolumeTypeHost, Source: "certs"}}
+	if _, err := c.Register(t.Context(), &api.JobRegisterRequest{Job: job}); err != nil {
+		t.Fatal(err)
+	}
+	job.TaskGroups[0].Tasks[0].VolumeMounts = []fleet.VolumeMount{{Volume: "x", Destination: "/certs"}}
+	if _, err := c.Register(t.Context(), &api.JobRegisterRequest{Job: job}); !api.IsStatus(err, 400) ||
+		!strings.Contains(err.Error(), "TaskGroups[0].Tasks[0].VolumeMounts[0]: raw_exec cannot mount /certs") {
+		t.Fatalf("registered: %v", err)
+	}
+}
+
 // Single pools have a mux of their own; what is not there is no other's.
 func TestPoolPaths(t *testing.T) {
 	g := newRegion(t)

@@ -33,7 +33,7 @@ func (a *API) prepare(body []byte, registering bool) (*prepared, error) {
 		p.job.Region = a.Region // clients of the field fill the default in
 	}
 	fleet.Canonicalize(p.job)
-	p.problems = fleet.Validate(p.job, config.Check)
+	p.problems = append(fleet.Validate(p.job, config.Check), fleet.CheckMounts(p.job, config.CheckMount)...)
 	if p.job.Region != a.Region {
 		p.refuse("Region", fmt.Sprintf("there is no way from here to region %q", p.job.Region), fmt.Sprintf("this is region %q", a.Region))
 	}

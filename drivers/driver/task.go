@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,8 +31,19 @@ type Task struct {
 	CPUMHz      int   // 0 is no limit
 	MemoryBytes int64 // 0 is no limit
 
+	// Volumes are folders of the device that the task sees besides its own.
+	Volumes []Volume
+
 	// Artifacts maps digests ("sha256:…") to local files that the agent has fetched and verified.
 	Artifacts map[string]string
+}
+
+// Volume is a folder of the device and where the task sees it.
+type Volume struct {
+	Name     string // for words
+	Host     string // absolute; a folder
+	Guest    string // absolute, with slashes
+	ReadOnly bool
 }
 
 // InstanceID is the identity of one attempt; drivers use it as Handle.ID.
@@ -64,6 +76,11 @@ func (t Task) Check() error {
 	for _, d := range dirs {
 		if !filepath.IsAbs(d.path) {
 			return fmt.Errorf("task %q: %s is %q; it must be an absolute path", t.ID, d.field, d.path)
+		}
+	}
+	for _, v := range t.Volumes {
+		if !filepath.IsAbs(v.Host) || !path.IsAbs(v.Guest) {
+			return fmt.Errorf("task %q: volume %q is %q at %q; both must be absolute paths", t.ID, v.Name, v.Host, v.Guest)
 		}
 	}
 	return nil

@@ -81,6 +81,9 @@ func (d *Driver) Start(ctx context.Context, task driver.Task) (driver.Handle, er
 	if err := task.Check(); err != nil {
 		return fatal(err)
 	}
+	if len(task.Volumes) > 0 {
+		return fatal(config.CheckMount(config.RawExecDriver, task.Volumes[0].Guest))
+	}
 	cfg, err := config.ParseRawExec(task.Config)
 	if err != nil {
 		return fatal(err)

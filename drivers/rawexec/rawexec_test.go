@@ -51,6 +51,17 @@ func TestNotEnabled(t *testing.T) {
 	}
 }
 
+func TestVolumesAreRefused(t *testing.T) {
+	d, dir := New(Options{Enabled: true}), t.TempDir()
+	_, err := d.Start(context.Background(), driver.Task{
+		ID: "a/b", Name: "b", AllocDir: dir, TaskDir: dir, LogDir: dir, Config: json.RawMessage(`{"command":"true"}`),
+		Volumes: []driver.Volume{{Name: "certs", Host: dir, Guest: "/certs"}},
+	})
+	if err == nil || driver.IsRecoverable(err) || !strings.Contains(err.Error(), "raw_exec cannot mount /certs") {
+		t.Errorf("start: %v", err)
+	}
+}
+
 // The task's environment is what the job says, and nothing of the agent's or the host's.
 func TestEnvironmentIsTheTasksOwn(t *testing.T) {
 	t.Setenv("AGENT_SECRET", "do not tell")

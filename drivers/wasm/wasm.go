@@ -3,8 +3,8 @@
 // The one idea: the guest process and all that outlives the agent are the host's, and what a guest is given is the engine's
 // Spec; this driver turns a task into that Spec and adds nothing a job did not declare.
 //
-// A guest sees the allocation's directory at /alloc, its own at /local, time zone data and certificate authorities read-only,
-// and the task's environment. It has no signals: a stop kills it (config.StopKill, the
+// A guest sees the allocation's directory at /alloc, its own at /local, the volumes that its task mounts, time zone data and
+// certificate authorities read-only, and the task's environment. It has no signals: a stop kills it (config.StopKill, the
 // default) or waits for the grace first (config.StopStdin).
 //
 // Threading: safe for concurrent use.
@@ -26,8 +26,8 @@ import (
 
 // Where a guest finds its directories.
 const (
-	GuestAllocDir = "/alloc"
-	GuestTaskDir  = "/local"
+	GuestAllocDir = config.GuestAllocDir
+	GuestTaskDir  = config.GuestTaskDir
 )
 
 // Options configure the driver.
@@ -115,7 +115,7 @@ func (d *Driver) Start(ctx context.Context, task driver.Task) (driver.Handle, er
 	if err != nil {
 		return driver.Handle{}, &driver.StartError{Task: task.ID, Recoverable: true, Err: err}
 	}
-	spec.Mounts = append(spec.Mounts, mounts...)
+	spec.Mounts = addMounts(spec.Mounts, mounts)
 	spec.Env = mergeEnv(env, task.EnvList())
 	guest, err := json.Marshal(spec)
 	if err != nil {
@@ -139,13 +139,17 @@ func (d *Driver) spec(task driver.Task, cfg config.Wasm) (engine.Spec, error) {
 	if !ok {
 		return engine.Spec{}, fmt.Errorf("config module: %s was not fetched to this device", ref.Digest)
 	}
+	volumes, err := volumeMounts(task.Volumes)
+	if err != nil {
+		return engine.Spec{}, err
+	}
 	return engine.Spec{
 		Module: path, Digest: ref.Digest,
 		Name: task.Name, Args: cfg.Args,
-		Mounts: []engine.Mount{
+		Mounts: append([]engine.Mount{
 			{Host: task.AllocDir, Guest: GuestAllocDir},
 			{Host: task.TaskDir, Guest: GuestTaskDir},
-		},
+		}, volumes...),
 		CacheDir:       d.opts.CacheDir,
 		MemoryMaxBytes: uint64(task.MemoryBytes),
 		Interpreter:    d.opts.Interpreter,

@@ -70,6 +70,7 @@ type Config struct {
 	Certificates *trust.Keeper
 	NodePool     string
 	Reserved     fleet.NodeReserved
+	HostVolumes  map[string]fleet.HostVolume // folders that it offers to tasks
 	Link         LinkConfig
 
 	Probe func(context.Context) (*fleet.Node, error) // what the device is and has
@@ -230,7 +231,7 @@ func (a *Agent) describe(ctx context.Context) (*fleet.Node, error) {
 		n.Name = a.id.String()
 	}
 	n.Datacenter, n.NodeClass, n.NodePool, n.Meta = a.cfg.Datacenter, a.cfg.NodeClass, a.cfg.NodePool, a.cfg.Meta
-	n.ReservedResources = a.cfg.Reserved
+	n.ReservedResources, n.HostVolumes = a.cfg.Reserved, a.cfg.HostVolumes
 	n.Drivers = make(map[string]fleet.DriverInfo, len(a.cfg.Drivers))
 	if n.Attributes == nil {
 		n.Attributes = map[string]string{}

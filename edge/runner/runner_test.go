@@ -118,6 +118,7 @@ type rig struct {
 	wasm     driver.Driver      // nil: none
 	replaces *wire.DesiredAlloc // sent with what is wanted next
 	now      func() time.Time
+	volumes  map[string]fleet.HostVolume
 	exceeds  bool // what is wanted next may take up to its memory_max
 }
 
@@ -130,7 +131,7 @@ func newRig(t *testing.T) *rig {
 }
 
 func (r *rig) start() {
-	node := &fleet.Node{ID: "n1", Name: "shop-7", Datacenter: "berlin", Meta: map[string]string{"floor": "2"}}
+	node := &fleet.Node{ID: "n1", Name: "shop-7", Datacenter: "berlin", Meta: map[string]string{"floor": "2"}, HostVolumes: r.volumes}
 	logs, err := logstore.Open(r.dir, r.quota)
 	if err != nil {
 		r.t.Fatal(err)
@@ -259,6 +260,57 @@ func TestTaskRunsAndFails(t *testing.T) {
 			t.Errorf("logs of an absent allocation: %v", err)
 		}
 	})
+}
+
+func TestHostVolumes(t *testing.T) {
+	there := t.TempDir()
+	if err := os.WriteFile(there+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one := func(v fleet.HostVolume) map[string]fleet.HostVolume { return map[string]fleet.HostVolume{"certs": v} }
+	for name, c := range map[string]struct {
+		offered             map[string]fleet.HostVolume
+		asked, mount, gives bool   // read-only
+		want                string // why it does not start; empty: it does
+	}{
+		"for writing":          {one(fleet.HostVolume{Path: there}), false, false, false, ""},
+		"the device says so":   {one(fleet.HostVolume{Path: there, ReadOnly: true}), true, false, true, ""},
+		"the group says so":    {one(fleet.HostVolume{Path: there}), true, false, true, ""},
+		"the mount says so":    {one(fleet.HostVolume{Path: there}), false, true, true, ""},
+		"not offered":          {nil, true, true, true, `this device offers no host volume "certs" any more`},
+		"read-only by now":     {one(fleet.HostVolume{Path: there, ReadOnly: true}), false, true, true, `offers host volume "certs" read-only by now`},
+		"gone from the device": {one(fleet.HostVolume{Path: there + "/none"}), true, true, true, `host volume "certs" is gone: stat ` + there + `/none`},
+		"no folder":            {one(fleet.HostVolume{Path: there + "/file"}), true, true, true, there + "/file is no folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.volumes = c.offered
+				r.start()
+				defer r.end()
+				if _, err := r.want(1, func(j *fleet.Job, k *fleet.Task) {
+					j.TaskGroups[0].RestartPolicy = &fleet.RestartPolicy{Attempts: fleet.Ptr(2)}
+					j.TaskGroups[0].Volumes = fleet.Volumes{{Name: "x", Type: fleet.VolumeTypeHost, Source: "certs", ReadOnly: c.asked}}
+					k.VolumeMounts = []fleet.VolumeMount{{Volume: "x", Destination: "/certs", ReadOnly: c.mount}}
+				}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				s := r.status(1)
+				if c.want != "" {
+					// The restart policy is used up first.
+					if text := eventText(s); s.Status != fleet.ClientFailed || strings.Count(text, c.want) != 3 {
+						t.Errorf("it is %s:\n%s", s.Status, text)
+					}
+					return
+				}
+				if want := (driver.Volume{Name: "certs", Host: there, Guest: "/certs", ReadOnly: c.gives}); r.spy.count() == 0 || !slices.Equal(r.spy.starts[0].Volumes, []driver.Volume{want}) {
+					t.Errorf("started with %+v; %s", r.spy.starts, eventText(s))
+				}
+			})
+		})
+	}
 }
 
 // TestMemoryMax: the limit is what the region said when it placed the allocation, over restarts of the agent too.

@@ -37,6 +37,10 @@ func (r *Runner) start(ctx context.Context, a device.StartTask) {
 		r.report(ctx, a.Instance, task.StartFailed{Err: err.Error(), Recoverable: true})
 		return
 	}
+	if dt.Volumes, err = r.volumes(a); err != nil {
+		r.report(ctx, a.Instance, task.StartFailed{Err: err.Error(), Recoverable: true})
+		return
+	}
 	if err := r.makeDirs(dt); err != nil {
 		r.report(ctx, a.Instance, task.StartFailed{Err: err.Error(), Recoverable: true})
 		return

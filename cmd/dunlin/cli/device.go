@@ -66,7 +66,7 @@ func (e *env) runDevice(ctx context.Context, cfg *config.Config, o agentOptions,
 	a, err := agent.New(ctx, agent.Config{
 		DataDir: cfg.DataDir, Identity: material.Identity, Name: cfg.Name, Datacenter: cfg.Datacenter,
 		NodeClass: cfg.Client.NodeClass, NodePool: cfg.Client.NodePool, Meta: cfg.Client.Meta, Servers: servers, Dialer: end, TLS: fallback, Clock: clock,
-		Certificates: renewed, Reserved: reserved(cfg.Client), Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
+		Certificates: renewed, Reserved: reserved(cfg.Client), HostVolumes: cfg.Client.HostVolumes, Link: agent.LinkConfig(cfg.Client.Link), ModuleCacheBytesMax: cfg.Client.ModuleCache,
 		Probe: prober(cfg), Reprobe: reprober(cfg), Drivers: drivers.Drivers, Settings: drivers.Settings,
 		LogQuotaBytes: cfg.Client.LogQuota, Host: drivers.Host, DisableExec: cfg.Client.DisableExec,
 		StopTasksOnExit: o.temporary, Log: log,

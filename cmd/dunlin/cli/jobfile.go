@@ -75,7 +75,7 @@ func (e *env) load(path string, f *jobFlags) (*loaded, error) {
 		return nil, errors.New(strings.TrimRight(diags.String(), "\n"))
 	}
 	fleet.Canonicalize(result.Job)
-	problems := fleet.Validate(result.Job, config.Check)
+	problems := append(fleet.Validate(result.Job, config.Check), fleet.CheckMounts(result.Job, config.CheckMount)...)
 	out := &loaded{Job: result.Job}
 	problems = append(problems, out.findModules(dir)...)
 	located := result.Locate(problems)

@@ -101,7 +101,7 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	lines := append([]any{"ID", n.ID, "Name", n.Name, "Datacenter", n.Datacenter, "Pool", n.Pool(), "Class", n.NodeClass, "Link", link,
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Drain", draining(n), "Standing", standing(n.Identity),
 		"Certificate", until(n.Identity), "Agent", n.Version,
-		"Traffic", carried, "Room for work", roomWords(room)}, writtenPairs(written)...)
+		"Traffic", carried, "Room for work", roomWords(room), "Host volumes", volumeWords(n.HostVolumes)}, writtenPairs(written)...)
 	if err := pairs(e.Out, lines...); err != nil {
 		return err
 	}
@@ -147,6 +147,20 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 		stubs[i] = &s
 	}
 	return printAllocs(e, stubs)
+}
+
+// volumeWords lists the folders that a device offers.
+func volumeWords(volumes map[string]fleet.HostVolume) string {
+	var parts []string
+	for _, name := range sortedKeys(volumes) {
+		v := volumes[name]
+		word := fmt.Sprintf("%s (%s)", name, v.Path)
+		if v.ReadOnly {
+			word = fmt.Sprintf("%s (%s, read-only)", name, v.Path)
+		}
+		parts = append(parts, word)
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
 // roomWords says what all work on a device may take.

@@ -105,8 +105,9 @@ type Client struct {
 	DiskFree       int64 // MiB; overrides the probe
 	Overrides      fingerprint.Overrides
 	Link           Link
-	DisableExec    bool  // operators run no commands beside tasks here
-	LogQuota       int64 // bytes of all that tasks printed; 0: the default
+	DisableExec    bool                        // operators run no commands beside tasks here
+	HostVolumes    map[string]fleet.HostVolume // folders that tasks may mount
+	LogQuota       int64                       // bytes of all that tasks printed; 0: the default
 }
 
 type file struct {
@@ -163,8 +164,9 @@ type file struct {
 		Fingerprint *struct {
 			Override hcl.Expression `hcl:"override,optional"`
 		} `hcl:"fingerprint,block"`
-		Link *linkFile `hcl:"link,block"`
-		Logs *struct {
+		Link    *linkFile    `hcl:"link,block"`
+		Volumes []volumeFile `hcl:"host_volume,block"`
+		Logs    *struct {
 			Quota string `hcl:"quota,optional"`
 		} `hcl:"logs,block"`
 	} `hcl:"client,block"`
@@ -332,6 +334,9 @@ func (f *file) client(name string, c *Config) error {
 	}
 	var err error
 	if c.Client.Overrides, err = f.overrides(); err != nil {
+		return err
+	}
+	if c.Client.HostVolumes, err = hostVolumes(name, f.Client.Volumes); err != nil {
 		return err
 	}
 	if f.Client.Cache != "" {

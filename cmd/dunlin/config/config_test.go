@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 func TestParse(t *testing.T) {
@@ -35,6 +37,11 @@ client {
   }
   logs { quota = "64MB" }
   disable_remote_exec = true
+  host_volume "certs" {
+    path      = "/opt/certs/"
+    read_only = true
+  }
+  host_volume "data" { path = "/var/data" }
 }
 plugin "raw_exec" { 
   config { enabled = true } 
@@ -61,6 +68,9 @@ plugin "raw_exec" {
 	if !c.Client.RawExec || c.Client.Meta["shop"] != "7" || c.Client.ReservedMemory != 64 || c.Client.ReservedDisk != 100 || c.Client.DiskFree != 4000 || c.Client.LogQuota != 64_000_000 || !c.Client.DisableExec {
 		t.Errorf("client: %+v", c.Client)
 	}
+	if v := c.Client.HostVolumes; len(v) != 2 || v["certs"] != (fleet.HostVolume{Name: "certs", Path: "/opt/certs", ReadOnly: true}) || v["data"].ReadOnly {
+		t.Errorf("volumes: %+v", v)
+	}
 }
 
 func TestFallbackPort(t *testing.T) {
@@ -83,20 +93,22 @@ func TestRefusals(t *testing.T) {
 		"":                             "neither server nor client",
 		"serer { }":                    "agent.hcl:1: Unsupported block type",
 		"client {\n enabled = true\n}": "client.servers is empty",
-		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                    "server.beat_interval = \"x\" is not a duration",
-		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":             "must be longer",
-		"server {\n enabled = true\n num_schedulers = -1\n}":                                      "num_schedulers is -1",
-		"client {\n enabled = true\n link {\n class = \"cheap\"\n}\n}":                            "agent.hcl:4: client.link.class is \"cheap\"; use metered or unmetered",
-		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                      "agent.hcl:4: client.link.budget is for class = \"metered\"",
-		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":      "agent.hcl:5: client.link.budget: budget \"50MB\"",
-		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                                 "port 70000 is out of range",
-		"client {\n enabled = true\n servers = [\"a\"]\n reserved {\n disk = -1\n}\n}":            "client.reserved has cpu = 0, memory = 0, disk = -1",
-		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                     "ports.tls = -1 is out of range",
-		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                    "there is no plugin \"docker\"",
-		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}":   "this agent is no client",
-		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"much\"\n}\n}":         "client.logs.quota = \"much\"; write a size of at least 1 MB",
-		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"9999999999GB\"\n}\n}": "client.logs.quota",
-		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"10KiB\"\n}\n}":        "at least 1 MB",
+		"server {\n enabled = true\n beat_interval = \"x\"\n}":                                                                               "server.beat_interval = \"x\" is not a duration",
+		"server {\n enabled = true\n beat_interval = \"9s\"\n lost_after = \"5s\"\n}":                                                        "must be longer",
+		"server {\n enabled = true\n num_schedulers = -1\n}":                                                                                 "num_schedulers is -1",
+		"client {\n enabled = true\n link {\n class = \"cheap\"\n}\n}":                                                                       "agent.hcl:4: client.link.class is \"cheap\"; use metered or unmetered",
+		"client {\n enabled = true\n link {\n budget = \"50MB/month\"\n}\n}":                                                                 "agent.hcl:4: client.link.budget is for class = \"metered\"",
+		"client {\n enabled = true\n link {\n class = \"metered\"\n budget = \"50MB\"\n}\n}":                                                 "agent.hcl:5: client.link.budget: budget \"50MB\"",
+		"server {\n enabled = true\n}\nports {\n http = 70000\n}":                                                                            "port 70000 is out of range",
+		"client {\n enabled = true\n servers = [\"a\"]\n reserved {\n disk = -1\n}\n}":                                                       "client.reserved has cpu = 0, memory = 0, disk = -1",
+		"client {\n enabled = true\n servers = [\"a\"]\n host_volume \"x\" {\n path = \"x\"\n}\n}":                                           "client.host_volume \"x\": path is \"x\"; write an absolute path",
+		"client {\n enabled = true\n servers = [\"a\"]\n host_volume \"x\" {\n path = \"/x\"\n}\n host_volume \"x\" {\n path = \"/y\"\n}\n}": "stands there twice",
+		"server {\n enabled = true\n}\nports {\n tls = -1\n}":                                                                                "ports.tls = -1 is out of range",
+		"server {\n enabled = true\n}\nplugin \"docker\" {\n}":                                                                               "there is no plugin \"docker\"",
+		"server {\n enabled = true\n}\nplugin \"raw_exec\" {\n config {\n enabled = true\n}\n}":                                              "this agent is no client",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"much\"\n}\n}":                                                    "client.logs.quota = \"much\"; write a size of at least 1 MB",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"9999999999GB\"\n}\n}":                                            "client.logs.quota",
+		"client {\n enabled = true\n servers = [\"a\"]\n logs {\n quota = \"10KiB\"\n}\n}":                                                   "at least 1 MB",
 	} {
 		_, err := Parse("agent.hcl", []byte(src))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -102,6 +102,7 @@ func staying(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 	if dcs := newDatacenterRule(job.Datacenters); !dcs.all() {
 		c.rules = append(c.rules, dcs)
 	}
+	c.rules = append(c.rules, volumeRules(g)...)
 	c.add(job.Constraints, &c.hosts.OnePerJob, true)
 	c.add(g.Constraints, &c.hosts.OnePerGroup, false)
 	for i := range g.Tasks {

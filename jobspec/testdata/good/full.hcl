@@ -89,6 +89,7 @@ job "shop" {
     }
     volume "data" {
       type      = "host"
+      source    = "data"
       read_only = true
     }
 
@@ -103,6 +104,10 @@ job "shop" {
         limit "files" {
           soft = 1
         }
+      }
+      volume_mount {
+        volume      = "data"
+        destination = "/data"
       }
       env = {
         DIR  = "${NOMAD_ALLOC_DIR}/data"
