@@ -44,7 +44,7 @@ func newDevice(n int, id fleet.UUID) *device {
 
 // linked begins a link: all there is is told first.
 func (d *device) linked(region fleet.UUID) {
-	d.region, d.full, d.busy, d.queue = region, true, false, d.queue[:0]
+	d.region, d.full, d.queue = region, true, d.queue[:0]
 	for id, a := range d.allocs {
 		a.queued = true
 		d.queue = append(d.queue, id)

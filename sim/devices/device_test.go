@@ -2,9 +2,11 @@ package devices
 
 import (
 	"testing"
+	"time"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
+	"github.com/dunlin-edge/dunlin/wire/link"
 	"pgregory.net/rapid"
 )
 
@@ -105,5 +107,29 @@ func TestTheFirstBatchOfALinkTellsAll(t *testing.T) {
 	d.linked(fleet.UUID{9})
 	if b := d.batch(); !b.Full || len(b.Allocs) != 1 {
 		t.Errorf("a batch that holds everything: %+v", b)
+	}
+}
+
+// What the region wants of a device may be read before the welcome that was sent ahead of it: the device waits for a teller once even
+// so, or the queue of those that wait has no room for all, and who fills it waits for ever.
+func TestADeviceWaitsForATellerOnce(t *testing.T) {
+	opts := Options{Lines: []Line{{Nodes: []fleet.UUID{{1}, {2}}}}, Servers: []link.Server{{}}}
+	f, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := f.lines[0]
+	for round := range 3 { // links
+		for i, d := range l.devices {
+			l.obey(d, &wire.Desired{Allocs: []wire.DesiredAlloc{{ID: fleet.UUID{byte(10*round + i)}}}}, time.Unix(1, 0))
+			l.registered(d, fleet.UUID{9})
+		}
+		if n := len(l.untold); n != len(l.devices) {
+			t.Fatalf("link %d: %d devices wait %d times", round, len(l.devices), n)
+		}
+		l.unlinked()
+		if n := len(l.untold); n != 0 {
+			t.Fatalf("link %d ended and %d wait", round, n)
+		}
 	}
 }

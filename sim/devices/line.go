@@ -119,9 +119,7 @@ func (l *line) converse(outer context.Context, conn link.Link, up func(*wire.Wel
 	if err == nil {
 		l.fleet.count.broken.Add(1)
 	}
-	for len(l.untold) > 0 {
-		<-l.untold
-	}
+	l.unlinked()
 	return cause
 }
 
@@ -181,11 +179,28 @@ func (l *line) register(ctx context.Context, conn link.Link, d *device) (*wire.W
 	if w.Refusal != "" {
 		return nil, &link.CloseError{Code: link.CodeRefused, Reason: w.Refusal, Remote: true}
 	}
+	l.registered(d, w.RegionID)
+	return &w, nil
+}
+
+// registered begins what a device tells on this link. What the region wants of it may have come first.
+func (l *line) registered(d *device, region fleet.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d.linked(w.RegionID)
+	d.linked(region)
 	l.hurry(d)
-	return &w, nil
+}
+
+// unlinked lets no device wait for the tellers of a link that has ended.
+func (l *line) unlinked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.devices {
+		d.busy = false
+	}
+	for len(l.untold) > 0 {
+		<-l.untold
+	}
 }
 
 // open opens a stream that must be done within AnswerTimeout.
