@@ -196,19 +196,25 @@ func raw(t *testing.T, st link.Stream, b []byte) {
 	}
 }
 
-// await waits until a counter stands at want. It counts by a ticker: counters
-// have no watch, and the honest wait is microseconds.
+// await waits until a counter stands at want.
 func (s *scene) await(kind Refused, want uint64) {
 	s.t.Helper()
+	if !eventually(func() bool { return s.Refusals()[kind.String()] == want }) {
+		s.t.Fatalf("refused %v; want %d of %s", s.Refusals(), want, kind)
+	}
+}
+
+// eventually asks by a ticker: counters and tables of sessions have no watch, and the honest wait is microseconds.
+func eventually(holds func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for range 10_000 {
-		if s.Refusals()[kind.String()] == want {
-			return
+		if holds() {
+			return true
 		}
 		<-tick.C
 	}
-	s.t.Fatalf("refused %v; want %d of %s", s.Refusals(), want, kind)
+	return false
 }
 
 func TestReplaysHaveNoEffect(t *testing.T) {
