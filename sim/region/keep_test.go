@@ -21,6 +21,7 @@ func TestKeepWhatRuns(t *testing.T) {
 			s.build()
 			s.calm = true // nothing happens but what is drawn
 			s.users.jobs = make([]*fleet.Job, jobsMax)
+			s.users.watch() // canaries that nobody promotes hold a version back for good
 			s.runFor(30 * time.Second)
 			jobs := rapid.IntRange(1, 3).Draw(rt, "jobs")
 			for i := range jobs {
@@ -48,7 +49,7 @@ func (s *sim) kept(rt *rapid.T, i int) *fleet.Job {
 	j.Type = fleet.JobTypeService
 	j.TaskGroups = j.TaskGroups[:1]
 	g := &j.TaskGroups[0]
-	g.Constraints, g.Tasks = nil, g.Tasks[:1]
+	g.Constraints, g.EphemeralDisk, g.Tasks = nil, &fleet.EphemeralDisk{SizeMB: fleet.Ptr(10)}, g.Tasks[:1]
 	g.Tasks[0].Resources = &fleet.Resources{CPU: fleet.Ptr(10), MemoryMB: fleet.Ptr(8)}
 	g.Count = fleet.Ptr(rapid.IntRange(1, 3).Draw(rt, "count"))
 	g.Disconnect = nil

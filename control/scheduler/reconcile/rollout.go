@@ -140,8 +140,10 @@ func (s *sorter) backfill(free int) {
 		if free <= 0 {
 			return
 		}
-		v, ok := s.versionFor(s.vacant[index].prev)
-		if taken[index] || !ok {
+		prev := s.vacant[index].prev
+		v, ok := s.versionFor(prev)
+		done := v != nil && fleet.Finite(v.Spec.Type) && prev.Observed == state.ObservedComplete // of a job that was of another type
+		if taken[index] || !ok || done {
 			continue
 		}
 		p := s.placeAt(index)
