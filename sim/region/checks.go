@@ -134,6 +134,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	for i := range p.Stops {
 		st := &p.Stops[i]
 		if row := before.AllocByID(st.Alloc); row != nil && row.Holds() && st.Desired != state.DesiredRun && !mayStop(before, row, p) {
+			c.describe(before, before.JobByID(p.Namespace, p.Job))
 			c.s.object("entry %d stops %s (%s), which is %s and wanted: %s", index, row.Name(), short(row.ID), row.Observed, st.Reason)
 		}
 	}

@@ -60,6 +60,9 @@ type change struct {
 	kind    fleet.Change
 }
 
+// failed says that the slot is held by what has failed.
+func (h holder) failed() bool { return h.role == roleSpent || h.role == roleDelayed }
+
 func (s *sorter) hold(a *state.Alloc, r role) {
 	s.holders = append(s.holders, holder{alloc: a, role: r})
 }
@@ -213,34 +216,56 @@ func (s *sorter) settle() {
 	s.reunite()
 	slices.SortStableFunc(s.holders, byIndex)
 	s.succeed()
-	count := *s.group.Spec.Count
 	kept := s.holders[:0]
 	for _, h := range s.holders {
-		switch {
-		case len(kept) > 0 && kept[len(kept)-1].alloc.Index == h.alloc.Index:
-			s.drop(h, fmt.Sprintf("another allocation has its name, %s", h.alloc.Name()))
-		case len(kept) >= count && !s.rollout.held: // else: what there is stays as it is
-			s.drop(h, fmt.Sprintf("not needed: the count of %s is %d", s.group.Spec.Name, count))
-		default:
+		last := len(kept) - 1
+		if last < 0 || kept[last].alloc.Index != h.alloc.Index {
 			kept = append(kept, h)
+			continue
 		}
+		if kept[last].failed() && !h.failed() {
+			kept[last], h = h, kept[last]
+		}
+		s.drop(h, fmt.Sprintf("another allocation has its name, %s", h.alloc.Name()))
 	}
 	s.holders = kept
-	s.pick(kept)
-	for _, h := range kept {
+	s.trim()
+	s.pick(s.holders)
+	for _, h := range s.holders {
 		s.assign(h)
 	}
 	s.rest()
+	lack := *s.group.Spec.Count - len(s.holders)
 	switch {
 	case s.holdsBack():
-		s.backfill(count - len(kept))
+		s.backfill(lack)
 	default:
-		s.fill(count - len(kept))
+		s.fill(lack)
 	}
 	if s.rollout.canaries != nil && !s.rollout.failed {
 		s.rollout.settle(s)
 	}
 	slices.SortStableFunc(s.group.Place, func(a, b Place) int { return cmp.Compare(a.Index, b.Index) })
+}
+
+// trim drops what is too many: first what the update would change anyway, so that
+// what is of the current version runs on when one comes back that was given up, then
+// the highest indexes. While a deployment holds back, what there is stays as it is.
+func (s *sorter) trim() {
+	count := *s.group.Spec.Count
+	if s.rollout.held || len(s.holders) <= count {
+		return
+	}
+	why := fmt.Sprintf("not needed: the count of %s is %d", s.group.Spec.Name, count)
+	for _, all := range []bool{false, true} {
+		for i := len(s.holders) - 1; i >= 0 && len(s.holders) > count; i-- {
+			h := s.holders[i]
+			if old := h.role == roleInPlace || h.role == roleReplace && h.why == ""; old || all {
+				s.drop(h, why)
+				s.holders = slices.Delete(s.holders, i, i+1)
+			}
+		}
+	}
 }
 
 func (s *sorter) drop(h holder, reason string) {

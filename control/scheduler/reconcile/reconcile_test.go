@@ -88,6 +88,45 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// What is too many when one comes back that was given up, and what has a name that another has.
+func TestWhatGoes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		count int
+		old   []bool // of each index in turn: it is of an older version
+		names []uint32
+		kinds fleet.Change
+		seen  []state.Observed
+		gone  int // the one that is stopped
+	}{
+		{"an old one goes first, to be restarted", 2, []bool{true, false, false}, []uint32{0, 1, 2}, fleet.ChangeRestart, nil, 0},
+		{"an old one goes first, to be changed in place", 2, []bool{true, false, false}, []uint32{0, 1, 2}, fleet.ChangeInPlace, nil, 0},
+		{"of old ones the highest goes", 2, []bool{true, true, false}, []uint32{0, 1, 2}, fleet.ChangeInPlace, nil, 1},
+		{"of one version the highest goes", 2, []bool{false, false, false}, []uint32{0, 1, 2}, fleet.ChangeRestart, nil, 2},
+		{"of a name the failed one goes", 1, []bool{false, false}, []uint32{0, 0}, fleet.ChangeRestart, []state.Observed{state.ObservedFailed, state.ObservedRunning}, 0},
+		{"of a name the younger one goes", 1, []bool{false, false}, []uint32{0, 0}, fleet.ChangeRestart, nil, 1},
+	} {
+		before, j := job(3), job(tt.count)
+		var rows []*state.Alloc
+		for i, index := range tt.names {
+			a := alloc(j, index, state.ObservedRunning)
+			if tt.old[i] {
+				a.Version = before.Current()
+			}
+			if tt.seen != nil {
+				a.Observed = tt.seen[i]
+			}
+			a.Key, a.ID, a.ModifyTime = state.AllocKey(i+1), fleet.UUID{byte(i + 1)}, now.UnixNano()
+			rows = append(rows, a)
+		}
+		in := input(j, rows...)
+		in.Update = func(_, _ *fleet.TaskGroup, _, _ *fleet.Job) fleet.Change { return tt.kinds }
+		if out := Reconcile(in); len(out.Stops) != 1 || out.Stops[0].Alloc != rows[tt.gone] {
+			t.Errorf("%s: stops %+v", tt.name, out.Stops)
+		}
+	}
+}
+
 func TestReplacementSpeaksForTheReplaced(t *testing.T) {
 	j := job(1)
 	old := alloc(j, 0, state.ObservedFailed)

@@ -118,15 +118,6 @@ func (s *sorter) succeed() {
 		}
 		return true
 	})
-	// One of a name that nothing had is one too many: what is replaced anyway goes.
-	excess := len(s.holders) - *s.group.Spec.Count
-	for i := len(s.holders) - 1; i >= 0 && excess > 0 && !s.rollout.held; i-- {
-		if h := s.holders[i]; h.role == roleReplace && h.why == "" {
-			s.drop(h, fmt.Sprintf("not needed: the count of %s is %d", s.group.Spec.Name, *s.group.Spec.Count))
-			s.holders = slices.Delete(s.holders, i, i+1)
-			excess--
-		}
-	}
 }
 
 // backfill places again what is vacant of versions that a deployment does not hold
