@@ -152,7 +152,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
-		if !a.Holds() || !a.Next.IsZero() && a.GroupSpec().Disconnect != nil || fleet.PerNode(a.Version.Spec.Type) || canary(after, a) {
+		if !a.Holds() || !a.Next.IsZero() && mayPair(j, a) || fleet.PerNode(a.Version.Spec.Type) || canary(after, a) {
 			// Of a pair whose device was away, the replacement has the name; and a job
 			// that was one for every node had it everywhere.
 			continue
@@ -162,6 +162,13 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 		}
 		names[a.Name()] = a
 	}
+}
+
+// mayPair says that an allocation may have a replacement and come back: as its own version says, or as the current one does, whose word
+// counts also where a deployment holds it back.
+func mayPair(j *state.Job, a *state.Alloc) bool {
+	i := j.Current().GroupIndex(a.GroupName())
+	return a.GroupSpec().Disconnect != nil || i >= 0 && j.Current().Spec.TaskGroups[i].Disconnect != nil
 }
 
 // mayStop says whether the job or the node gives a reason to stop a holder.
