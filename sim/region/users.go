@@ -66,14 +66,30 @@ func (u *users) once() {
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
 		source := []string{"mains", "battery"}[u.s.rng.IntN(2)]
 		m.describe(source)
-		c := command.NodeFacts{Node: m.id, Set: []wire.Attribute{{Name: powerSource, Value: source}}, At: at, Seed: u.s.seed32()}
-		u.send(fmt.Sprintf("puts device %d on %s", m.n, source), c)
+		u.s.note("user puts device %d on %s", m.n, source)
+		u.told(m, source)
 	default:
 		purge := u.s.chance(400)
 		u.send(fmt.Sprintf("stops %s, purge %t", j.ID, purge), command.JobDeregister{
 			Namespace: fleet.DefaultNamespace, ID: j.ID, Purge: purge, EvalID: u.s.uuid(), At: at,
 		})
 	}
+}
+
+// told has a device's session commit what powers it, again until it is committed, as a session does.
+func (u *users) told(m *machine, source string) {
+	if m.said.Attributes[powerSource] != source {
+		return // it says something else by now
+	}
+	c := command.NodeFacts{Node: m.id, Set: []wire.Attribute{{Name: powerSource, Value: source}}, At: u.s.now.UnixNano(), Seed: u.s.seed32()}
+	data := command.Encode(c)
+	u.s.server.propose(c, func(index uint64, _ any, err error) {
+		if err == nil {
+			u.s.checks.promised(index, data)
+			return
+		}
+		u.s.after(time.Second, "facts are told again", func() { u.told(m, source) })
+	})
 }
 
 // drain empties a device, or stops that.
