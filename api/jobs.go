@@ -125,6 +125,8 @@ type PlanDevices struct {
 // PlanAnnotations counts what happens to the allocations of each group.
 type PlanAnnotations struct {
 	DesiredTGUpdates map[string]*DesiredUpdates
+	// PreemptedAllocs are those of other jobs that would give way.
+	PreemptedAllocs []*fleet.AllocationListStub `json:",omitempty"`
 }
 
 // DesiredUpdates counts what happens to the allocations of one group.

@@ -52,6 +52,10 @@ type Allocation struct {
 	AllocModifyIndex   uint64
 	CreateTime         int64 // Unix nanoseconds
 	ModifyTime         int64 // Unix nanoseconds
+
+	// PreemptedAllocations gave way to it; PreemptedByAllocation is what it gave way to.
+	PreemptedAllocations  []AllocID `json:",omitempty"`
+	PreemptedByAllocation AllocID   `json:",omitempty"`
 }
 
 // RescheduleTracker is the history of an allocation that replaces others.
@@ -120,6 +124,9 @@ type AllocationListStub struct {
 	ModifyIndex        uint64
 	CreateTime         int64
 	ModifyTime         int64
+
+	PreemptedAllocations  []AllocID `json:",omitempty"`
+	PreemptedByAllocation AllocID   `json:",omitempty"`
 }
 
 // Stub returns the short form of a.
@@ -132,6 +139,7 @@ func (a *Allocation) Stub() AllocationListStub {
 		ClientStatus: a.ClientStatus, ClientDescription: a.ClientDescription, TaskStates: a.TaskStates,
 		FollowupEvalID: a.FollowupEvalID, RescheduleTracker: a.RescheduleTracker,
 		CreateIndex: a.CreateIndex, ModifyIndex: a.ModifyIndex, CreateTime: a.CreateTime, ModifyTime: a.ModifyTime,
+		PreemptedAllocations: a.PreemptedAllocations, PreemptedByAllocation: a.PreemptedByAllocation,
 	}
 	if a.Job != nil {
 		s.JobType = a.Job.Type

@@ -38,3 +38,21 @@ func (n *Node) Capacity() Ask {
 	}
 	return a
 }
+
+// Share is how much of a whole a is: the sum over what is measured, each in parts of scale. What the whole has nothing of
+// counts nothing.
+func (a Ask) Share(whole Ask, scale int64) int64 {
+	return share(a.CPU, whole.CPU, scale) + share(a.MemoryMB, whole.MemoryMB, scale) + share(a.DiskMB, whole.DiskMB, scale)
+}
+
+func share(part, whole, scale int64) int64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part * scale / whole
+}
+
+// OrNothing is a with 0 for what is negative.
+func (a Ask) OrNothing() Ask {
+	return Ask{CPU: max(a.CPU, 0), MemoryMB: max(a.MemoryMB, 0), DiskMB: max(a.DiskMB, 0)}
+}

@@ -23,6 +23,7 @@ const (
 	TriggerAllocStop     = "alloc-stop"
 	TriggerRolling       = "rolling-update"         // the next step of an update
 	TriggerNodeDrain     = "node-drain"             // a node's work is to move
+	TriggerPreemption    = "preemption"             // something of the job gave way to another job
 	TriggerReconnect     = "reconnect"              // an allocation that was away is back
 	TriggerDisconnect    = "max-disconnect-timeout" // a device was away for longer than a group lets it
 )

@@ -16,6 +16,10 @@ type GroupExplanation struct {
 	Live  int // wanted and not ended
 	Here  int // of which on the node that was asked about
 	Could int // how many nodes could take one more
+	// WouldPreempt is how many nodes could take one more if others of lower priority gave way there, which the region lets them;
+	// Preempts, of the node that was asked about, what would.
+	WouldPreempt int         `json:",omitempty"`
+	Preempts     []Preempted `json:",omitempty"`
 	// Metric has the nodes' refusals and the scores of the best; of one node, that
 	// node's alone.
 	Metric *AllocMetric

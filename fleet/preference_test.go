@@ -120,8 +120,6 @@ func TestPoolAndSchedulerMessages(t *testing.T) {
 		{(&NodePool{Name: "a", SchedulerConfiguration: &NodePoolScheduler{SchedulerAlgorithm: "best"}}).Validate(),
 			`SchedulerConfiguration.SchedulerAlgorithm: unknown algorithm "best"; use binpack or spread`},
 		{(&SchedulerConfiguration{SchedulerAlgorithm: "best"}).Validate(), `SchedulerAlgorithm: unknown algorithm "best"`},
-		{(&SchedulerConfiguration{PreemptionConfig: PreemptionConfig{BatchSchedulerEnabled: true}}).Validate(),
-			"PreemptionConfig.BatchSchedulerEnabled: preemption is not carried out"},
 	} {
 		if len(tc.got) != 1 || !strings.HasPrefix(tc.got[0].String(), tc.want) || tc.got.Err() == nil {
 			t.Errorf("want %s\ngot  %v", tc.want, tc.got)

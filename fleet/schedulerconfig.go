@@ -20,18 +20,10 @@ type SchedulerConfiguration struct {
 	ModifyIndex uint64
 }
 
-// PreemptionConfig says which types of jobs may take the room of others of lower
-// priority.
-type PreemptionConfig struct {
-	SystemSchedulerEnabled   bool
-	SysBatchSchedulerEnabled bool
-	BatchSchedulerEnabled    bool
-	ServiceSchedulerEnabled  bool
-}
-
-// DefaultSchedulerConfiguration is that of a region where nobody set one.
+// DefaultSchedulerConfiguration is that of a region where nobody set one. System jobs may preempt in it, as in the field: they
+// are for every device, full ones too. As long as nobody gives jobs different priorities that changes nothing.
 func DefaultSchedulerConfiguration() SchedulerConfiguration {
-	return SchedulerConfiguration{SchedulerAlgorithm: AlgorithmBinpack}
+	return SchedulerConfiguration{SchedulerAlgorithm: AlgorithmBinpack, PreemptionConfig: PreemptionConfig{SystemSchedulerEnabled: true}}
 }
 
 // Canonicalize fills the defaults.
@@ -39,24 +31,10 @@ func (s *SchedulerConfiguration) Canonicalize() {
 	setDefault(&s.SchedulerAlgorithm, AlgorithmBinpack)
 }
 
-// Validate returns everything that is wrong with the configuration. What is not
-// carried out cannot be switched on, since nothing would come of it.
+// Validate returns everything that is wrong with the configuration.
 func (s *SchedulerConfiguration) Validate() Problems {
 	c := &checker{}
 	c.algorithm("SchedulerAlgorithm", s.SchedulerAlgorithm)
-	for _, p := range []struct {
-		name string
-		on   bool
-	}{
-		{"SystemSchedulerEnabled", s.PreemptionConfig.SystemSchedulerEnabled},
-		{"SysBatchSchedulerEnabled", s.PreemptionConfig.SysBatchSchedulerEnabled},
-		{"BatchSchedulerEnabled", s.PreemptionConfig.BatchSchedulerEnabled},
-		{"ServiceSchedulerEnabled", s.PreemptionConfig.ServiceSchedulerEnabled},
-	} {
-		if p.on {
-			c.refuse("PreemptionConfig."+p.name, "preemption is not carried out: nothing running gives way to what comes", "leave it off")
-		}
-	}
 	return c.problems
 }
 

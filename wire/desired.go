@@ -12,6 +12,8 @@ import (
 const (
 	DesiredAllocsMax = 20_000
 	DesiredJobsMax   = 5_000
+	// AfterMax is for how many others one allocation may wait.
+	AfterMax = 1_000
 )
 
 // JobKey names one version of a job.
@@ -58,6 +60,8 @@ type DesiredAlloc struct {
 	Exceeds    bool `json:",omitempty"` // its tasks may take up to their memory_max
 	StopReason string
 	CreateTime int64 // Unix nanoseconds
+	// After are others of the device that have to end before this one starts: it was given their room.
+	After []fleet.UUID `json:",omitempty"`
 }
 
 // Name is the allocation's name: job.group[index].
@@ -95,7 +99,53 @@ func (m *Desired) Append(b []byte) []byte {
 	for _, id := range m.Forget {
 		b = append(b, id[:]...)
 	}
-	return codec.AppendUint(b, m.Mark)
+	return m.appendAfter(codec.AppendUint(b, m.Mark))
+}
+
+// appendAfter adds what waits for others, as a column of its own: few do, and without them the message is byte by byte what older
+// devices read. What they do not know they refuse.
+func (m *Desired) appendAfter(b []byte) []byte {
+	n := 0
+	for i := range m.Allocs {
+		n += min(1, len(m.Allocs[i].After))
+	}
+	if n == 0 {
+		return b
+	}
+	b = codec.AppendUint(b, uint64(n))
+	for i := range m.Allocs {
+		after := m.Allocs[i].After
+		if len(after) == 0 {
+			continue
+		}
+		b = codec.AppendUint(codec.AppendUint(b, uint64(i)), uint64(len(after)))
+		for _, id := range after {
+			b = append(b, id[:]...)
+		}
+	}
+	return b
+}
+
+func (m *Desired) readAfter(r *codec.Reader) {
+	next := uint64(0)
+	for range r.Count("allocations that wait for others", DesiredAllocsMax, 18) {
+		i := r.UintMax("an allocation that waits", DesiredAllocsMax)
+		if r.Err() == nil && (i < next || i >= uint64(len(m.Allocs))) {
+			r.Fail(fmt.Errorf("allocation %d of %d waits for others, after %d", i, len(m.Allocs), next))
+		}
+		var after []fleet.UUID
+		for range r.Count("what an allocation waits for", AfterMax, 16) {
+			after = append(after, r.UUID())
+		}
+		if r.Err() != nil {
+			return
+		}
+		if len(after) == 0 {
+			r.Fail(fmt.Errorf("allocation %d waits for no others, and says so", i))
+			return
+		}
+		m.Allocs[i].After, next = after, i+1
+	}
 }
 
 func (a *DesiredAlloc) append(b []byte) []byte {
@@ -139,6 +189,9 @@ func (m *Desired) Decode(r *codec.Reader) {
 		m.Forget = append(m.Forget, r.UUID())
 	}
 	m.Mark = r.Uint()
+	if r.Err() == nil && r.Left() > 0 {
+		m.readAfter(r)
+	}
 }
 
 func readDesiredAlloc(r *codec.Reader) DesiredAlloc {

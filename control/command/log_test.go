@@ -270,6 +270,20 @@ var someCommands = map[byte]func(*rapid.T) Command{
 		p.Groups[0].Back = uint8(rapid.IntRange(1, state.JobVersionsMax-1).Draw(t, "back"))
 		return p
 	},
+	codePlanEvict: func(t *rapid.T) Command {
+		p := somePlan.Draw(t, "plan")
+		if len(p.Groups) > 0 && rapid.IntRange(0, 3).Draw(t, "older") == 0 {
+			p.Groups[0].Back = 1
+		}
+		for range rapid.IntRange(1, 2).Draw(t, "evictions") {
+			e := Eviction{Alloc: someID.Draw(t, "evicted"), By: someID.Draw(t, "by")}
+			if len(p.Groups) > 0 {
+				e.By = p.Groups[0].IDs[0]
+			}
+			p.Evictions = append(p.Evictions, e)
+		}
+		return p
+	},
 	codeEvalsDelete: func(t *rapid.T) Command {
 		return EvalsDelete{rapid.SliceOfN(someID, 0, 3).Draw(t, "evals")}
 	},

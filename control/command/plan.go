@@ -27,7 +27,7 @@ type planner struct {
 
 func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	p := &planner{Plan: c, x: x, index: index}
-	for _, check := range []func() error{p.findVersion, p.checkStops, p.checkUpdates, p.buildRows} {
+	for _, check := range []func() error{p.findVersion, p.checkStops, p.checkUpdates, p.buildRows, p.checkEvictions} {
 		if err := check(); err != nil {
 			return Planned{}, err
 		}
@@ -45,7 +45,9 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	p.update()
 	p.linkPrevs()
 	putEvals(x, index, c.Evals, c.At)
-	p.lookAgain(overtaken)
+	m := newMinter(x, index, c.At, seedOf(c.Eval, index)) // the plan has no seed of its own; what it does have is drawn from one
+	p.evict(m)
+	p.lookAgain(m, overtaken)
 	return Planned{Index: index, Placed: len(p.rows), Stopped: len(p.Stops), Updated: len(p.Updates)}, nil
 }
 
@@ -67,13 +69,11 @@ func (p *planner) overtaken() (node fleet.UUID) {
 	return node
 }
 
-// lookAgain gives the job an evaluation after its plan was overtaken. The plan
-// has no seed of its own; what it does have is drawn from one.
-func (p *planner) lookAgain(node fleet.UUID) {
-	if node.IsZero() {
-		return
+// lookAgain gives the job an evaluation after its plan was overtaken.
+func (p *planner) lookAgain(m *minter, node fleet.UUID) {
+	if !node.IsZero() {
+		m.evaluate(p.version.Job, fleet.TriggerNodeUpdate, node)
 	}
-	newMinter(p.x, p.index, p.At, seedOf(p.Eval, p.index)).evaluate(p.version.Job, fleet.TriggerNodeUpdate, node)
 }
 
 func (p *planner) findVersion() error {
@@ -258,6 +258,9 @@ func (p *planner) update() {
 		c := *a
 		c.Version, c.Group, c.DesiredIndex, c.ModifyTime = p.version, p.groups[i], p.index, p.At
 		p.x.UpdateAlloc(a, c, p.index)
+		if c.Priority() < a.Priority() {
+			p.x.Freed(a.Node, p.index) // it may have to give way now to what waits
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -8,9 +9,12 @@ import (
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
-// A plan that places older versions is a family of its own: a server from before
+// A plan that places older versions is a family of its own, and so is one that evicts: a server from before
 // them stops at it, where it would refuse the other as malformed and go on without.
 func (p Plan) code() byte {
+	if len(p.Evictions) > 0 {
+		return codePlanEvict
+	}
 	for i := range p.Groups {
 		if p.Groups[i].Back > 0 {
 			return codePlanBack
@@ -40,7 +44,15 @@ func (p Plan) append(b []byte) []byte {
 	for _, u := range p.Updates {
 		b = appendUUID(b, u)
 	}
-	return appendEvals(b, p.Evals)
+	b = appendEvals(b, p.Evals)
+	if len(p.Evictions) == 0 {
+		return b
+	}
+	b = codec.AppendUint(b, uint64(len(p.Evictions)))
+	for _, e := range p.Evictions {
+		b = appendUUID(appendUUID(b, e.Alloc), e.By)
+	}
+	return b
 }
 
 // append writes each column with its own length: a plan whose columns disagree
@@ -88,6 +100,20 @@ func readPlan(r *codec.Reader) Plan {
 		}
 	}
 	p.Evals = readEvals(r)
+	return p
+}
+
+func readPlanEvict(r *codec.Reader) Plan {
+	p := readPlan(r)
+	n := r.Count("evictions", PlacementsMax, 32)
+	if n == 0 {
+		r.Fail(errors.New("a plan that evicts has no evictions"))
+		return p
+	}
+	p.Evictions = make([]Eviction, n)
+	for i := range p.Evictions {
+		p.Evictions[i] = Eviction{Alloc: r.UUID(), By: r.UUID()}
+	}
 	return p
 }
 

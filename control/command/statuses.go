@@ -51,6 +51,9 @@ func (m *minter) observe(a *state.Alloc, observed state.Observed, s *wire.AllocS
 		return false
 	}
 	m.x.UpdateAlloc(a, c, m.index)
+	if a.Observed == state.ObservedUnknown && c.Holds() {
+		m.x.Freed(a.Node, m.index) // it is back, and may have to give way to what waits
+	}
 	switch {
 	case c.Observed == a.Observed:
 		// Of several tasks the last one may begin to run long after the first.

@@ -52,6 +52,8 @@ const (
 	codeDrainStep = 56
 	codeReap      = 59
 
+	codePlanEvict = 70 // a plan that evicts, and may place older versions
+
 	codeDeploymentPut    = 75
 	codeDeploymentStatus = 76
 	codePlanBack         = 77 // a plan that places older versions too
@@ -116,6 +118,7 @@ var families = []family{
 	row(codeNodeDrain, 1, "node drain", readNodeDrain, applyNodeDrain),
 	row(codeDrainStep, 1, "drain step", readDrainStep, applyDrainStep),
 	row(codeReap, 1, "reap", readReap, applyReap),
+	row(codePlanEvict, 1, "plan with evictions", readPlanEvict, applyPlan),
 	row(codeDeploymentPut, 1, "deployment put", readDeploymentPut, applyDeploymentPut),
 	row(codeDeploymentStatus, 1, "deployment status", readDeploymentStatus, applyDeploymentStatus),
 	row(codePlanBack, 1, "plan with older versions", readPlan, applyPlan),

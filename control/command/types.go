@@ -111,6 +111,14 @@ type Plan struct {
 	Stops     []Stop
 	Updates   []fleet.UUID // allocations that take Version in place
 	Evals     []state.Eval // what becomes of the evaluation, and those that follow it
+	Evictions []Eviction   // what of other jobs gives way to placements of this plan
+}
+
+// Eviction ends an allocation of another job, of lower priority, so that a placement
+// of the same plan has room on its node. Both or neither.
+type Eviction struct {
+	Alloc fleet.UUID
+	By    fleet.UUID // the placement
 }
 
 // Placements are the new allocations of one group, as parallel columns.

@@ -110,8 +110,10 @@ func row(a *state.Alloc) wire.DesiredAlloc {
 		ID: a.ID, Job: a.Version.Key(), Group: a.GroupName(), Index: a.Index,
 		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime, Exceeds: a.Exceeds,
 	}
-	if d.Stop && a.Detail != nil {
+	if a.Detail != nil && d.Stop {
 		d.StopReason = a.Detail.DesiredReason
+	} else if a.Detail != nil {
+		d.After = a.Detail.Preempted
 	}
 	return d
 }

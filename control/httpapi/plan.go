@@ -34,7 +34,7 @@ func (a *API) planJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := a.Store.View()
 	out := api.JobPlanResponse{
-		Annotations:    &api.PlanAnnotations{DesiredTGUpdates: result.Updates},
+		Annotations:    &api.PlanAnnotations{DesiredTGUpdates: result.Updates, PreemptedAllocs: result.Preempted},
 		FailedTGAllocs: result.Failed,
 		RankedTGAllocs: result.Ranked,
 		CreatedEvals:   result.Evals,

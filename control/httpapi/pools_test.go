@@ -114,7 +114,7 @@ func TestSchedulerConfiguration(t *testing.T) {
 		t.Fatalf("registered: %v", err)
 	}
 	s.PreemptionConfig.ServiceSchedulerEnabled = true
-	if _, err := c.SetSchedulerConfiguration(ctx, &s, false); !api.IsStatus(err, 400) || !strings.Contains(err.Error(), "PreemptionConfig.ServiceSchedulerEnabled: preemption is not carried out") {
+	if _, err := c.SetSchedulerConfiguration(ctx, &s, false); err != nil {
 		t.Fatalf("preemption: %v", err)
 	}
 	ignored := func(want bool) {
@@ -127,6 +127,9 @@ func TestSchedulerConfiguration(t *testing.T) {
 		}
 	}
 	ignored(false)
+	if r, _, err := c.SchedulerConfiguration(ctx, nil); err != nil || !r.SchedulerConfig.PreemptionConfig.ServiceSchedulerEnabled || !r.SchedulerConfig.PreemptionConfig.SystemSchedulerEnabled {
+		t.Fatalf("%v: %+v", err, r)
+	}
 	s = fleet.SchedulerConfiguration{}
 	if set, err = c.SetSchedulerConfiguration(ctx, &s, false); err != nil || !set.Updated {
 		t.Fatalf("%v: %+v", err, set)

@@ -75,6 +75,8 @@ type PlanResult struct {
 	Ranked  map[string]*fleet.AllocMetric  // how nodes fared for each group that places any
 	Evals   []*fleet.Evaluation            // that would follow
 	Placed  map[string][]state.NodeKey     // where new allocations would go, by group
+
+	Preempted []*fleet.AllocationListStub // of other jobs, that would give way
 }
 
 // Config is what the API needs of its server.

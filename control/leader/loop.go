@@ -52,7 +52,7 @@ func (r *loop) post(m message) error {
 func (r *loop) serve() {
 	// Which tables a term looks at: evaluations, and where room comes from.
 	evals, nodes, allocs := r.watch(state.TableEvals), r.watch(state.TableNodes), r.watch(state.TableAllocs)
-	region := r.watch(state.TableRegion)
+	region, scheduler := r.watch(state.TableRegion), r.watch(state.TableScheduler)
 	timer := time.NewTimer(0) // the first tick also sees what was committed before the watches
 	defer timer.Stop()
 	for {
@@ -72,6 +72,9 @@ func (r *loop) serve() {
 			r.step(term.Applied{})
 		case <-region:
 			region = r.watch(state.TableRegion)
+			r.step(term.Applied{})
+		case <-scheduler:
+			scheduler = r.watch(state.TableScheduler)
 			r.step(term.Applied{})
 		case <-timer.C:
 			r.pace()

@@ -8,7 +8,8 @@ import (
 	"github.com/dunlin-edge/dunlin/control/state"
 )
 
-// Delta is what a plan adds to nodes. No part of it is negative.
+// Delta is what a plan places on nodes, in full: what it frees there counts for itself alone. To subtract that was rejected: if
+// what is to be stopped ends by itself while the plan is in flight, its room would be given out twice.
 type Delta map[state.NodeKey]state.Usage
 
 // Overlay is the sum of the plans that are accepted but not in the view yet.

@@ -59,6 +59,7 @@ type check struct {
 	order    []state.NodeKey
 	nodes    map[state.NodeKey]*tally
 	dropped  map[fleet.UUID]bool // stops that are refused
+	evicted  map[fleet.UUID]bool // evictions that would end something
 }
 
 // Verify says which parts of a plan may be committed, given the newest view and
@@ -67,6 +68,7 @@ func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *comma
 	c := &check{view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}}
 	why := cmp.Or(c.whole(), c.returned())
 	c.count()
+	why = cmp.Or(why, c.countEvictions())
 	for _, k := range c.order {
 		if t := c.nodes[k]; why != "" && t.placements > 0 {
 			t.refused = why
@@ -279,21 +281,20 @@ func (c *check) verdict() Verdict {
 			v.Rejected = append(v.Rejected, Rejection{k, t.placements, t.refused})
 			continue
 		}
-		d := minus(t.placed, t.freed)
-		d = state.Usage{CPU: max(d.CPU, 0), MemoryMB: max(d.MemoryMB, 0), DiskMB: max(d.DiskMB, 0), Allocs: max(d.Allocs, 0)}
-		if t.placements > 0 && d != (state.Usage{}) {
-			v.Delta[k] = d
+		if t.placements > 0 && t.placed != (state.Usage{}) {
+			v.Delta[k] = t.placed
 		}
 	}
 	if len(v.Rejected) > 0 {
 		c.strip(&v.Accepted)
 	}
+	c.keepEvictions(&v.Accepted)
 	return v
 }
 
 // strip leaves in a plan what was accepted of it.
 func (c *check) strip(p *command.Plan) {
-	p.Evals, p.Stops, p.Groups = nil, nil, nil
+	p.Evals, p.Stops, p.Groups = nil, nil, nil // evictions: see keepEvictions
 	for _, s := range c.plan.Stops {
 		marks := s.Desired == state.DesiredRun && !s.Followup.IsZero()
 		if !c.dropped[s.Alloc] && !marks {

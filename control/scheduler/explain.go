@@ -17,6 +17,8 @@ type Explain struct {
 	Stops    int    // of allocations that are not wanted or are lost, over all groups
 	Groups   []GroupChange
 	NextWake time.Time // when the first delayed placement is due; zero if none is
+	// Displaced are allocations of other jobs that give way, in the order of the placements.
+	Displaced []Displaced
 }
 
 // GroupChange is what a plan does to one group.
@@ -62,6 +64,7 @@ func (p *placing) refusals(m *fleet.AllocMetric) {
 	p.refuseHosts(m)
 	p.refuseShares(m)
 	p.refuseRoom(m)
+	p.mayHelp(m, p.request.Ask, p.full)
 	slices.SortStableFunc(m.Refusals, func(a, b fleet.Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
 }

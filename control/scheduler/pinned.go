@@ -41,7 +41,13 @@ func (a *attempt) fits(group int, n *state.Node, instead *state.Alloc) bool {
 	if a.in.InFlight != nil {
 		used = used.Plus(a.in.InFlight(n.Key).Ask())
 	}
-	return used.Minus(instead.Ask()).Plus(a.cur.Asks[group]).Within(n.Spec.Capacity())
+	ask, whole := a.cur.Asks[group], n.Spec.Capacity()
+	free := whole.Minus(used).Plus(instead.Ask())
+	if ask.Within(free) || !a.preempts() {
+		return ask.Within(free)
+	}
+	_, ok := a.bidOn(n.Key, whole, free, ask)
+	return ok
 }
 
 // placePinned places where the strategy said, as far as there is room. A node that
@@ -71,8 +77,11 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 	cols, chained := command.Placements{Group: uint16(g.Index)}, false
 	var prevs []command.Replaced
 	for _, s := range g.Place {
-		n := a.pool.find(s.Node)
-		if n == nil || s.NoRoom || !ask.Within(n.Free) {
+		n, id := a.pool.find(s.Node), fleet.UUID{}
+		if n != nil && !s.NoRoom {
+			id = a.room(n, ask, g.Spec.Name)
+		}
+		if id.IsZero() {
 			full = append(full, s)
 			if n != nil && s.Replace {
 				give(n, s.Prev.Ask(), -1) // it runs on
@@ -82,7 +91,7 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 		}
 		give(n, ask, -1)
 		n.InJob++
-		cols.Nodes, cols.Names, cols.IDs = append(cols.Nodes, s.Node), append(cols.Names, s.Index), append(cols.IDs, a.mint())
+		cols.Nodes, cols.Names, cols.IDs = append(cols.Nodes, s.Node), append(cols.Names, s.Index), append(cols.IDs, id)
 		prev := command.Replaced{}
 		if s.Prev != nil {
 			prev.Alloc, chained = s.Prev.ID, true
@@ -102,6 +111,23 @@ func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []re
 		a.plan.Groups = append(a.plan.Groups, cols)
 	}
 	return full
+}
+
+// room makes the ID of a placement on a node, if it fits there or others give way to it; zero: neither.
+func (a *attempt) room(n *rank.Node, ask fleet.Ask, group string) fleet.UUID {
+	if ask.Within(n.Free) {
+		return a.mint()
+	}
+	if !a.preempts() {
+		return fleet.UUID{}
+	}
+	o, ok := a.bidOn(n.Key, n.Cap, n.Free, ask)
+	if !ok {
+		return fleet.UUID{}
+	}
+	id := a.mint()
+	a.evict(&o, id, group)
+	return id
 }
 
 // pinnedMetric says how the nodes fared: those that the rules keep out are counted
@@ -133,6 +159,13 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 		}
 	}
 	exhausted(m, dims, a.pool)
+	a.mayHelp(m, a.cur.Asks[g.Index], func(yield func(int) bool) {
+		for _, s := range full {
+			if i, there := a.pool.position(s.Node); there && !yield(i) {
+				return
+			}
+		}
+	})
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]
 	return m
 }

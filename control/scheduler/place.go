@@ -26,7 +26,8 @@ type placing struct {
 	short   int // how many found no place
 	// eachRule explains every rule for itself, also of nodes that another refuses.
 	eachRule bool
-	perNode  bool // the job has one on each node
+	perNode  bool    // the job has one on each node
+	others   *givers // nil as long as there is room
 }
 
 // place finds nodes for what a group lacks and writes down how it went.
@@ -119,7 +120,7 @@ func (p *placing) fill(change *GroupChange) int {
 	}
 	prevs, chained := make([]command.Replaced, 0, len(want)), false
 	for k, s := range want {
-		i, ok := p.ranker.Take(p.avoids(s.Avoid, s.Prev))
+		i, id, ok := p.next(p.avoids(s.Avoid, s.Prev))
 		if !ok {
 			p.failed = want[k:]
 			p.short = len(p.failed)
@@ -127,7 +128,7 @@ func (p *placing) fill(change *GroupChange) int {
 		}
 		cols.Nodes = append(cols.Nodes, p.pool.nodes[i].Key)
 		cols.Names = append(cols.Names, s.Index)
-		cols.IDs = append(cols.IDs, p.mint())
+		cols.IDs = append(cols.IDs, id)
 		prev := command.Replaced{Reschedule: s.Reschedule, Delay: fleet.Duration(s.Delay)}
 		if s.Prev != nil {
 			prev.Alloc, chained = s.Prev.ID, true
@@ -142,6 +143,23 @@ func (p *placing) fill(change *GroupChange) int {
 		p.plan.Groups = append(p.plan.Groups, cols)
 	}
 	return len(cols.IDs)
+}
+
+// next hands out a node: one with room, or else one where others give way; and the ID of the placement there.
+func (p *placing) next(avoid []state.NodeKey) (i int, id fleet.UUID, ok bool) {
+	if i, ok = p.ranker.Take(avoid); ok {
+		return i, p.mint(), true
+	}
+	if p.others == nil {
+		p.others = p.newGivers()
+	}
+	o, ok := p.others.take(avoid)
+	if !ok {
+		return 0, id, false
+	}
+	id = p.mint()
+	p.others.place(&o, id)
+	return o.at, id, true
 }
 
 func (p *placing) count(change *GroupChange, s reconcile.Place) {

@@ -148,6 +148,12 @@ func (r *region) apply(p *command.Plan) {
 			c.Detail = &d
 			x.UpdateAlloc(old, c, index)
 		}
+		for _, e := range p.Evictions {
+			old := x.AllocByID(e.Alloc)
+			c := *old
+			c.Desired = state.DesiredEvict
+			x.UpdateAlloc(old, c, index)
+		}
 		job := x.JobByID(p.Namespace, p.Job)
 		for _, id := range p.Updates {
 			old := x.AllocByID(id)

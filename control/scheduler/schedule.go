@@ -55,6 +55,7 @@ type attempt struct {
 	follow   followups
 	checkers map[int]*feasible.Checker // of the groups that were judged node by node
 	steps    steps
+	yields   yields
 }
 
 // Schedule decides what becomes of an evaluation. It has no error: an evaluation
@@ -237,7 +238,7 @@ func (a *attempt) run(r reconcile.Result) {
 			a.place(g)
 		}
 	}
-	a.explain.Stops = len(r.Stops)
+	a.explain.Stops, a.explain.Displaced = len(r.Stops), a.yields.named
 	a.finish()
 }
 

@@ -33,13 +33,14 @@ func Why(in Input, job *state.Job, only *state.Node) *fleet.JobExplanation {
 			e.Count = whole.everywhere(e.Live)
 		}
 		e.Metric, e.Could = whole.metric(), whole.could()
+		e.WouldPreempt, _ = whole.wouldTake()
 		if only != nil {
 			for _, row := range g.Keep {
 				if row.Node == only.Key {
 					e.Here++
 				}
 			}
-			e.Metric, e.Could = whole.single(&in, groups, g, only, short)
+			whole.single(&in, groups, g, only, short, &e)
 		} else {
 			whole.refusals(e.Metric)
 		}
@@ -102,7 +103,7 @@ func (p *placing) everywhere(live int) int {
 
 // single is the explanation of one node: its refusals by themselves, its score
 // among all.
-func (p *placing) single(in *Input, groups []reconcile.Group, g *reconcile.Group, only *state.Node, short int) (*fleet.AllocMetric, int) {
+func (p *placing) single(in *Input, groups []reconcile.Group, g *reconcile.Group, only *state.Node, short int, e *fleet.GroupExplanation) {
 	alone := &pool{}
 	alone.add(in, only)
 	if !only.Ready() {
@@ -119,8 +120,17 @@ func (p *placing) single(in *Input, groups []reconcile.Group, g *reconcile.Group
 	if i, ok := p.pool.position(only.Key); ok && p.may[i] {
 		m.ScoreMetaData = []fleet.NodeScore{p.score(p.ranker.Score(i))}
 	}
-	if len(m.Refusals) > 0 {
-		return m, 0
+	e.Metric, e.Could, e.WouldPreempt = m, 1, 0
+	if len(m.Refusals) == 0 {
+		return
 	}
-	return m, 1
+	e.Could = 0
+	if !only.Ready() {
+		return
+	}
+	var rows []*state.Alloc
+	e.WouldPreempt, rows = s.wouldTake()
+	for _, row := range rows {
+		e.Preempts = append(e.Preempts, PreemptedView(in.View, row))
+	}
 }

@@ -40,6 +40,12 @@ func (p planner) Plan(_ context.Context, job *fleet.Job) (*httpapi.PlanResult, e
 		return nil, fmt.Errorf("job %q cannot be scheduled: %s", job.ID, out.Explain.Refused)
 	}
 	r := planResult(&out)
+	for _, d := range out.Explain.Displaced {
+		stub := txn.Allocation(d.Alloc).Stub()
+		stub.PreemptedByAllocation = fleet.AllocID(d.By.String())
+		r.Preempted = append(r.Preempted, &stub)
+		r.Updates[d.Group].Preemptions++
+	}
 	for _, p := range out.Plan.Groups {
 		if int(p.Group) < len(job.TaskGroups) {
 			name := job.TaskGroups[p.Group].Name

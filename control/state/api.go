@@ -42,6 +42,10 @@ func (v *View) addDetail(out *fleet.Allocation, d *AllocDetail) {
 		out.ClientDescription = d.Description
 	}
 	out.FollowupEvalID = idOf[fleet.EvalID](d.Followup)
+	out.PreemptedByAllocation = idOf[fleet.AllocID](d.PreemptedBy)
+	for _, id := range d.Preempted {
+		out.PreemptedAllocations = append(out.PreemptedAllocations, fleet.AllocID(id.String()))
+	}
 	if len(d.Past) > 0 {
 		out.RescheduleTracker = &fleet.RescheduleTracker{Events: d.Past}
 	}

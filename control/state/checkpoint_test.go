@@ -25,6 +25,7 @@ func full(t testing.TB) *View {
 	rows := []*Alloc{
 		{ID: uid(3), Version: j.Current(), Node: n.Key, Detail: &AllocDetail{DesiredReason: "why", Followup: uid(4)}},
 		{ID: uid(5), Version: gone.Current(), Node: n.Key, Desired: DesiredStop, Group: 1, Exceeds: true},
+		{ID: uid(7), Version: j.Current(), Node: n.Key, Detail: &AllocDetail{PreemptedBy: uid(8), Preempted: []fleet.UUID{uid(3), uid(5)}}},
 	}
 	if err := x.InsertAllocs(rows, 1); err != nil {
 		t.Fatal(err)

@@ -103,6 +103,11 @@ func (v *View) SchedulerConfigOf(pool string) fleet.SchedulerConfiguration {
 	return c
 }
 
+// Preempts reports whether the region lets jobs of the job's type take the room of others.
+func (v *View) Preempts(job *fleet.Job) bool {
+	return v.SchedulerConfig().PreemptionConfig.Allows(job.Type)
+}
+
 // pool loads a record of a checkpoint.
 func (l *loader) pool(body []byte) error {
 	var p fleet.NodePool

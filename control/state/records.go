@@ -177,6 +177,13 @@ func (d *AllocDetail) append(b []byte) []byte {
 		b = codec.AppendString(codec.AppendInt(b, p.RescheduleTime), p.PrevAllocID)
 		b = codec.AppendInt(codec.AppendString(b, p.PrevNodeID), int64(p.Delay))
 	}
+	if d.PreemptedBy.IsZero() && len(d.Preempted) == 0 {
+		return b // as it was written before anything could give way
+	}
+	b = codec.AppendUint(append(b, d.PreemptedBy[:]...), uint64(len(d.Preempted)))
+	for _, id := range d.Preempted {
+		b = append(b, id[:]...)
+	}
 	return b
 }
 
@@ -189,6 +196,12 @@ func readDetail(r *codec.Reader) *AllocDetail {
 			RescheduleTime: r.Int(), PrevAllocID: fleet.AllocID(r.String("an allocation", wordMax)),
 			PrevNodeID: fleet.NodeID(r.String("a node", wordMax)), Delay: fleet.Duration(r.Int()),
 		})
+	}
+	if r.Err() == nil && r.Left() > 0 {
+		d.PreemptedBy = r.UUID()
+		for range r.Count("allocations that gave way", PreemptedMax, 16) {
+			d.Preempted = append(d.Preempted, r.UUID())
+		}
 	}
 	return d
 }

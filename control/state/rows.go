@@ -25,6 +25,7 @@ type (
 const (
 	JobVersionsMax = 6 // newest kept in a job's history
 	EvalDescMax    = 4 << 10
+	PreemptedMax   = wire.AfterMax // allocations that give way to one
 )
 
 // Node is the row of a device.
@@ -244,6 +245,8 @@ type AllocDetail struct {
 	Report        TaskReport // what the device said of its tasks
 	Followup      fleet.UUID // a delayed evaluation that will replace it
 	Past          []fleet.ReschedulePast
+	PreemptedBy   fleet.UUID   // what it gave way to
+	Preempted     []fleet.UUID // what gave way to it, at most PreemptedMax
 }
 
 // Name is job.group[index].
@@ -280,6 +283,15 @@ func (a *Alloc) TasksRun() bool {
 		}
 	}
 	return true
+}
+
+// Priority is that of the allocation's version of its job.
+func (a *Alloc) Priority() int { return fleet.Or(a.Version.Spec.Priority, fleet.DefaultPriority) }
+
+// Yields reports whether the allocation may have to give way to a job of that priority. One whose device is away does not: it
+// is not known whether it runs, and its end could not be told.
+func (a *Alloc) Yields(priority int) bool {
+	return a.Holds() && a.Observed != ObservedUnknown && a.Priority() <= priority-fleet.PreemptionGap
 }
 
 // Past is the reschedule history.

@@ -143,7 +143,7 @@ func (x *Txn) UpdateAlloc(old *Alloc, changed Alloc, index uint64) {
 	if changed.Holds() {
 		x.addUsage(changed.Node, changed.Ask(), 1)
 	} else if old.Holds() {
-		x.freed(old.Node, index)
+		x.Freed(old.Node, index)
 	}
 	x.t.allocs.Set(&changed)
 	x.touchAlloc(&changed)
@@ -153,9 +153,9 @@ func (x *Txn) addUsage(k NodeKey, a fleet.Ask, sign int64) {
 	x.t.usage.Set(usageEntry{k, x.Usage(k).add(a, sign)})
 }
 
-// freed notes that the node can take more since index, which is what wakes
+// Freed notes that the node can take more since index, which is what wakes
 // blocked evaluations.
-func (x *Txn) freed(k NodeKey, index uint64) {
+func (x *Txn) Freed(k NodeKey, index uint64) {
 	n := x.Node(k)
 	if n == nil || n.CapacityAt == index {
 		return

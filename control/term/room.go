@@ -6,6 +6,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
 	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // Limits of what a term remembers of room.
@@ -57,6 +58,9 @@ func (r *room) newest(v *state.View, e *state.Eval, after uint64) (index, upto u
 	if after < r.floor {
 		return r.upto, r.upto
 	}
+	if at := v.SchedulerConfig().ModifyIndex; at > after { // what waits may preempt from there on
+		return at, max(at, r.upto)
+	}
 	for i := len(r.came) - 1; i >= 0 && r.came[i].index > after; i-- {
 		if n := v.Node(r.came[i].node); n != nil && r.uses(v, e, n) {
 			return r.came[i].index, r.upto
@@ -99,14 +103,16 @@ func (r *room) takes(v *state.View, version *state.JobVersion, group int, n *sta
 	return n.Ready() && fits(v, version, group, n) && c.Judge(n.Spec)
 }
 
-// fits counts what the job itself has on the node as free: a successor takes the place of its predecessor.
+// fits counts what the job itself has on the node as free, since a successor takes the place of its predecessor, and what may
+// have to give way to it.
 func fits(v *state.View, version *state.JobVersion, group int, n *state.Node) bool {
 	want, whole := v.Usage(n.Key).Ask().Plus(version.Asks[group]), n.Spec.Capacity()
 	if want.Within(whole) {
 		return true
 	}
+	preempts, priority := v.Preempts(version.Spec), fleet.Or(version.Spec.Priority, fleet.DefaultPriority)
 	for a := range v.AllocsByNode(n.Key) {
-		if a.Version.Job == version.Job && a.Holds() {
+		if a.Version.Job == version.Job && a.Holds() || preempts && a.Yields(priority) {
 			want = want.Minus(a.Ask())
 		}
 	}

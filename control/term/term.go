@@ -73,6 +73,7 @@ type Term struct {
 	room       room
 	lookedAt   time.Time // when the nodes were last looked through
 	looked     uint64    // the view's index then
+	configured uint64    // index of the last change of how the region schedules
 	draining   []*state.Node
 	drainDue   int64 // Unix nanoseconds of the next deadline of a drain; 0: none
 	reaps      reaps
@@ -176,7 +177,9 @@ func (t *Term) look() {
 		}
 	}
 	t.looked, t.lookedAt = t.view.Index(), t.now
-	if len(fresh) > 0 {
+	at := t.view.SchedulerConfig().ModifyIndex
+	if len(fresh) > 0 || at > t.configured { // what waits may be let take the room of others
+		t.configured = at
 		t.room.take(fresh)
 		t.broker.RoomCame()
 	}

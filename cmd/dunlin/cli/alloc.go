@@ -73,6 +73,12 @@ func (e *env) printAlloc(a *fleet.Allocation, next time.Time) error {
 	if r := rescheduleWords(a, next, time.Now()); r != "" {
 		kv = append(kv, "Reschedule", r)
 	}
+	if a.PreemptedByAllocation != "" {
+		kv = append(kv, "Preempted by", fleet.ShortID(a.PreemptedByAllocation))
+	}
+	if len(a.PreemptedAllocations) > 0 {
+		kv = append(kv, "Preempted", joinWords(shortIDs(a.PreemptedAllocations)))
+	}
 	if err := pairs(e.Out, kv...); err != nil {
 		return err
 	}
@@ -120,6 +126,13 @@ func memoryWords(m fleet.AllocatedMemory) string {
 		return fmt.Sprintf("%d/%d MiB (reserved/limit)", m.MemoryMB, m.MemoryMaxMB)
 	}
 	return fmt.Sprintf("%d MiB", m.MemoryMB)
+}
+
+func shortIDs(ids []fleet.AllocID) (out []string) {
+	for _, id := range ids {
+		out = append(out, fleet.ShortID(id))
+	}
+	return out
 }
 
 func words(status, why string) string {

@@ -61,6 +61,12 @@ func (e *env) printExplanation(ctx context.Context, c *api.Client, x *fleet.JobE
 		default:
 			fmt.Fprintf(e.Out, "  %s could not take another\n", x.NodeName)
 		}
+		if g.WouldPreempt > 0 && x.NodeID == "" {
+			fmt.Fprintf(e.Out, "  %s more could if others of lower priority gave way\n", manyDevices(g.WouldPreempt))
+		}
+		for _, p := range g.Preempts {
+			fmt.Fprintf(e.Out, "  would preempt: %s (%s) of job %q, priority %d\n", p.Name, fleet.ShortID(p.ID), p.JobID, p.Priority)
+		}
 		printRefusals(e.Out, g.Metric)
 		printScores(e.Out, g.Metric, names)
 	}

@@ -81,6 +81,9 @@ func (e *env) printPlan(cmd *cobra.Command, c *api.Client, l *loaded, r *api.Job
 			}
 			printUpdates(e.Out, g, r.Annotations.DesiredTGUpdates[g])
 		}
+		for _, a := range r.Annotations.PreemptedAllocs {
+			fmt.Fprintf(e.Out, "would preempt: %s (%s) of job %q on %s\n", a.Name, fleet.ShortID(a.ID), a.JobID, a.NodeName)
+		}
 	}
 	printMoves(e.Out, r.Modules)
 	if len(r.FailedTGAllocs) == 0 {
@@ -102,7 +105,7 @@ func printUpdates(w io.Writer, group string, u *api.DesiredUpdates) {
 		word string
 	}{
 		{u.Place, "to place"}, {u.InPlaceUpdate, "updated in place"}, {u.DestructiveUpdate, "replaced"},
-		{u.Migrate, "moved"}, {u.Stop, "stopped"}, {u.Ignore, "unchanged"},
+		{u.Migrate, "moved"}, {u.Stop, "stopped"}, {u.Preemptions, "of others preempted"}, {u.Ignore, "unchanged"},
 	} {
 		if p.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", p.n, p.word))

@@ -240,6 +240,20 @@ func (e *env) jobHistory() *cobra.Command {
 	return c
 }
 
+// printPreempted shows what gave way to the placements of an evaluation.
+func (e *env) printPreempted(ctx context.Context, c *api.Client, id fleet.EvalID) error {
+	allocs, _, err := c.EvaluationAllocations(ctx, id, nil)
+	if err != nil {
+		return e.explain(c, err)
+	}
+	for _, a := range allocs {
+		if len(a.PreemptedAllocations) > 0 {
+			fmt.Fprintf(e.Out, "%s (%s) on %s preempted %s\n", a.Name, fleet.ShortID(a.ID), a.NodeName, joinWords(shortIDs(a.PreemptedAllocations)))
+		}
+	}
+	return nil
+}
+
 func (e *env) evalCmd() *cobra.Command {
 	c := &cobra.Command{Use: "eval", Short: "Look at evaluations"}
 	var listJSON, statusJSON, scores bool
@@ -287,8 +301,8 @@ func (e *env) evalCmd() *cobra.Command {
 				fmt.Fprintf(e.Out, "group %q: %d not placed\n", g, ev.QueuedAllocations[g])
 				printRefusals(e.Out, ev.FailedTGAllocs[g])
 			}
-			if !scores {
-				return nil
+			if err := e.printPreempted(cmd.Context(), c, ev.ID); err != nil || !scores {
+				return err
 			}
 			all := map[string]*fleet.AllocMetric{}
 			maps.Copy(all, ev.FailedTGAllocs)

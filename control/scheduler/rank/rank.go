@@ -329,3 +329,15 @@ func (r *Ranker) Score(i int) Scored {
 	s.Spread = r.bonus(values) - r.level()
 	return s
 }
+
+// Give hands out node i, whether it is among those that have room or not: others gave way there.
+func (r *Ranker) Give(i int) {
+	n := &r.nodes[i]
+	n.Free = n.Free.Minus(r.req.Ask)
+	n.InGroup++
+	n.InJob++
+	r.req.Use(i)
+	for k := range r.req.Spreads {
+		r.req.Spreads[k].Have[r.req.Spreads[k].Value[i]]++
+	}
+}
