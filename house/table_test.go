@@ -87,7 +87,7 @@ var table = []line{
 	{"control/scheduler/rank", "control/state fleet", "", "orders nodes by the room in their rows"},
 	{"control/scheduler/reconcile", "control/state fleet", "", "compares a job with its allocation rows"},
 	{"control/scheduler/preempt", "fleet", "", "chooses among asks and priorities; rows are its caller's"},
-	{"control/scheduler", "control/command control/scheduler/feasible control/scheduler/preempt control/scheduler/rank control/scheduler/reconcile control/state fleet wire/codec", "",
+	{"control/scheduler", "control/command control/scheduler/feasible control/scheduler/preempt control/scheduler/rank control/scheduler/reconcile control/state fleet wire/codec", "control/plan",
 		"a view becomes a plan, which is a command; it has its own dump format"},
 	{"control/drain", "control/command control/state fleet", "", "decides what leaves a draining node; its step is a command"},
 	{"control/reap", "control/command control/state fleet", "", "decides what is old enough to be forgotten; its step is a command"},

@@ -26,6 +26,7 @@ type room struct {
 	floor  uint64 // newest index that is forgotten
 	upto   uint64 // newest index that is known
 	judges map[judged]*feasible.Checker
+	filled filled
 }
 
 // came is a node that became able to take more.
@@ -58,8 +59,8 @@ func (r *room) newest(v *state.View, e *state.Eval, after uint64) (index, upto u
 	if after < r.floor {
 		return r.upto, r.upto
 	}
-	if at := v.SchedulerConfig().ModifyIndex; at > after { // what waits may preempt from there on
-		return at, max(at, r.upto)
+	if at := r.preempts(v, e, after); at > 0 {
+		return at, r.upto
 	}
 	for i := len(r.came) - 1; i >= 0 && r.came[i].index > after; i-- {
 		if n := v.Node(r.came[i].node); n != nil && r.uses(v, e, n) {

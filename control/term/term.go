@@ -90,6 +90,7 @@ func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 	cfg.Broker.Room = func(e *state.Eval, after uint64) (uint64, uint64) { return t.room.newest(t.view, e, after) }
 	t.broker = broker.New(cfg.Broker)
 	t.brake = view.Region().Brake
+	t.room.filled.began = view.Index()
 	t.reaps.cfg = cfg.Reap.Filled()
 	t.reaps.at = now.Add(t.reaps.cfg.Every)
 	t.sync()
@@ -110,7 +111,7 @@ func (t *Term) Step(ev Event, view *state.View, now time.Time) []Action {
 	t.land()
 	t.broker.Tick(now.UnixNano())
 	due := t.drainAgain || t.drainDue != 0 && t.drainDue <= now.UnixNano()
-	if (due || t.looked != t.view.Index()) && now.Sub(t.lookedAt) >= NodesLookPeriod {
+	if (due || t.looked != t.view.Index() || t.room.filled.fresh) && now.Sub(t.lookedAt) >= NodesLookPeriod {
 		t.look()
 		t.drainNodes()
 	}
@@ -178,8 +179,8 @@ func (t *Term) look() {
 	}
 	t.looked, t.lookedAt = t.view.Index(), t.now
 	at := t.view.SchedulerConfig().ModifyIndex
-	if len(fresh) > 0 || at > t.configured { // what waits may be let take the room of others
-		t.configured = at
+	if len(fresh) > 0 || at > t.configured || t.room.filled.fresh { // what waits may be let take the room of others
+		t.configured, t.room.filled.fresh = at, false
 		t.room.take(fresh)
 		t.broker.RoomCame()
 	}
@@ -306,6 +307,9 @@ func (t *Term) land() {
 
 func (t *Term) landPlan(f *flight) {
 	t.overlay.Remove(f.id)
+	if f.refused == nil {
+		t.room.filled.landed(t.view, &f.verdict.Accepted)
+	}
 	if f.refused != nil && len(f.verdict.Delta) > 0 {
 		// Somebody may have blocked for the room this plan seemed to take.
 		t.broker.Unblock(t.view.Index() + 1)
@@ -346,7 +350,7 @@ func (t *Term) wakeAt() {
 	if ns, ok := t.live.Next(); ok && !t.links {
 		earlier(time.Unix(0, ns))
 	}
-	if t.drainAgain || t.looked != t.view.Index() {
+	if t.drainAgain || t.looked != t.view.Index() || t.room.filled.fresh {
 		earlier(t.lookedAt.Add(NodesLookPeriod))
 	}
 	if !t.reaps.away {

@@ -25,6 +25,7 @@ type Planted struct {
 	StopOrphans      bool // take an unknown allocation for one to stop
 	ForgetUnacked    bool // take a status for told when it is sent
 	ObeyOlder        bool // take a desired state of an older generation
+	StartCrowded     bool // start what was given the room of others while they run
 }
 
 // entry is one allocation and what this device keeps beside it.
@@ -60,6 +61,8 @@ type Device struct {
 	allocs  map[fleet.UUID]*entry
 	modules map[string]*module
 	held    []fleet.UUID // entries with a hold
+	crowd   []waiter     // tasks that wait for others to end
+	booting bool
 	dead    []fleet.UUID // ended and with files, oldest first
 	tombs   []fleet.UUID // ended, without files, oldest first
 	timers  timers
@@ -121,6 +124,7 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 	}
 	d.runTimers()
 	d.settleHolds()
+	d.settleCrowd()
 	d.watchContact()
 	d.reap()
 	d.tell()
@@ -156,9 +160,11 @@ func (d *Device) boot(ev Boot) {
 		}
 		return compareID(a.Desired.ID, b.Desired.ID)
 	})
+	d.booting = true
 	for _, rec := range ev.State.Allocs {
 		d.restore(rec)
 	}
+	d.booting = false
 	d.sortDead()
 	d.unpinRest()
 	for _, spec := range ev.State.Jobs {

@@ -33,6 +33,7 @@ func (d *Device) pin(e *entry) {
 	if e.group == nil {
 		return
 	}
+	d.out.pins = d.out.pins || e.key.Version > 0 // what one would go back to may be another, though others need the same module
 	for _, n := range e.group.needs {
 		for _, ref := range n.modules {
 			m := d.modules[ref.Digest]
@@ -50,6 +51,7 @@ func (d *Device) pin(e *entry) {
 }
 
 func (d *Device) unpin(e *entry) {
+	d.out.pins = d.out.pins || e.key.Version > 0
 	for _, digest := range e.pins {
 		if m := d.modules[digest]; m != nil {
 			if m.users--; m.users == 0 && !m.found {
@@ -101,7 +103,7 @@ func (d *Device) prepare(e *entry, t *task.Task) {
 		}
 		d.fetch(m)
 	}
-	if !missing && !d.getReady(e, t, n) {
+	if !missing && !d.crowded(e, t) && !d.getReady(e, t, n) {
 		d.step(e, t, task.Ready{})
 	}
 }

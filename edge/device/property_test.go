@@ -31,7 +31,7 @@ func TestDeviceProperty(t *testing.T) {
 func randomStep(rt *rapid.T, w *world) {
 	switch rapid.SampledFrom([]string{
 		"answer", "answer", "answer", "answer", "fail", "exit", "exit", "time", "time", "place", "place", "stop", "update",
-		"forget", "replace", "replace", "evict", "full", "orphan", "older", "foreign", "linkdown", "linkup", "commit", "commit", "lostack", "crash", "power",
+		"forget", "replace", "replace", "preempt", "preempt", "evict", "full", "orphan", "older", "foreign", "linkdown", "linkup", "commit", "commit", "lostack", "crash", "power",
 	}).Draw(rt, "what") {
 	case "answer":
 		if n := len(w.pending); n > 0 {
@@ -77,6 +77,10 @@ func randomStep(rt *rapid.T, w *world) {
 		if id, ok := anyDesired(rt, w); ok && w.linkUp && !w.desired[id].Stop && len(w.desired) < 8 {
 			next := w.newest(w.desired[id].Job.ID) + 1
 			w.replace(id, w.job(string(w.desired[id].Job.ID), next, "service", 1))
+		}
+	case "preempt": // one of another job gives way
+		if id, ok := anyDesired(rt, w); ok && w.linkUp && !w.desired[id].Stop && len(w.desired) < 8 {
+			w.preempt(id, w.job("important", 1, "service", 1))
 		}
 	case "evict":
 		w.evict()

@@ -250,6 +250,13 @@ func (w *world) checkStart(a device.StartTask) {
 			w.t.Fatalf("attempt %d is started, and the disk says attempt %d is %s", a.Attempt, t.Attempt, t.Phase)
 		}
 	}
+	if d := w.desired[a.Alloc]; d != nil { // else it is an orphan
+		for _, old := range d.After {
+			if w.runningOf(old) > 0 {
+				w.t.Fatalf("%s is started while %s runs, whose room it has", a.Alloc, old)
+			}
+		}
+	}
 	prefix := a.Alloc.String() + "/" + a.Instance.Task + "#"
 	for id := range w.running {
 		if strings.HasPrefix(id, prefix) && id != instanceID(a.Instance) {
@@ -285,6 +292,17 @@ func (w *world) replace(id fleet.UUID, next wire.JobKey) fleet.UUID {
 	if w.runningOf(id) > 0 && w.status(id) == fleet.ClientRunning {
 		w.replaced[id] = replacement{by, w.linked}
 	}
+	w.push(false, nil, by, id)
+	return by
+}
+
+// preempt lets an allocation of another job take the room of one.
+func (w *world) preempt(id fleet.UUID, job wire.JobKey) fleet.UUID {
+	w.t.Helper()
+	w.desired[id].Stop, w.desired[id].StopReason = true, "preempted"
+	w.stopped[id] = true
+	by := w.place(job)
+	w.desired[by].After = []fleet.UUID{id}
 	w.push(false, nil, by, id)
 	return by
 }

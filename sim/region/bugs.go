@@ -35,6 +35,9 @@ const (
 	BugDrainAtOnce      Bug = "mark all of a draining node at once"
 	BugDrainForgotten   Bug = "never mark anything on a draining node"
 	BugShareForgotten   Bug = "place as if nothing of the job ran already"
+	BugEvictRefused     Bug = "evict for placements that were refused"
+	BugEvictForgotten   Bug = "forget the evaluations of what was evicted"
+	BugStartCrowded     Bug = "start what was given the room of others while they run"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -45,9 +48,10 @@ var bugs = []Bug{
 	BugForgetEpoch, BugBrakeIgnored, BugStopBoth, BugTwiceOnNode, BugNodeLeftOut, BugStopOnLost,
 	BugStepForgotten, BugStepTooLarge, BugHealthIgnored,
 	BugCanariesIgnored, BugCanaryTooMany, BugPauseIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
+	BugEvictRefused, BugEvictForgotten, BugStartCrowded,
 }
 
 // planted is the part that the device's own hook carries.
 func (b Bug) planted() device.Planted {
-	return device.Planted{StopOrphans: b == BugStopOrphans, AckBeforePersist: b == BugAckBeforePersist}
+	return device.Planted{StopOrphans: b == BugStopOrphans, AckBeforePersist: b == BugAckBeforePersist, StartCrowded: b == BugStartCrowded}
 }

@@ -138,6 +138,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 			c.s.object("entry %d stops %s (%s), which is %s and wanted: %s", index, row.Name(), short(row.ID), row.Observed, st.Reason)
 		}
 	}
+	c.evicted(before, after, p, index)
 	c.reunited(before, after, p, index)
 	c.stepped(before, p, index)
 	c.rolled(before, after, p, index)
@@ -173,6 +174,9 @@ func mayPair(j *state.Job, a *state.Alloc) bool {
 
 // mayStop says whether the job or the node gives a reason to stop a holder.
 func mayStop(v *state.View, row *state.Alloc, p *command.Plan) bool {
+	if row.Version.Spec.ID != p.Job {
+		return false // what gives way to another job is an eviction
+	}
 	j := v.JobByID(p.Namespace, p.Job)
 	if j == nil || j.Key != row.Version.Job || j.Stop || j.Current() != row.Version {
 		return true
@@ -303,6 +307,7 @@ func (c *checks) starts(m *machine, a device.StartTask) {
 		}
 	}
 	c.alone(m, a)
+	c.crowded(m, a)
 	row := c.s.server.store.View().AllocByID(a.Alloc)
 	if row != nil && (row.Observed == state.ObservedComplete || row.Observed == state.ObservedFailed) {
 		c.s.object("device %d starts %s, which the region knows to be %s", m.n, instanceID(a.Instance), row.Observed)

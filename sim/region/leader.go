@@ -244,6 +244,11 @@ func (l *leadership) schedule(d broker.Delivery, view *state.View, inFlight func
 			ended.Status, ended.WaitUntil = fleet.EvalComplete, 0
 			out.Plan = command.Plan{Eval: d.Eval.ID, Namespace: d.Eval.Namespace, Job: d.Eval.Job, At: l.s.now.UnixNano(), Evals: []state.Eval{ended}}
 		}
+		if l.s.opts.Bug == BugEvictForgotten && d.Eval.Trigger == fleet.TriggerPreemption {
+			ended := *d.Eval
+			ended.Status = fleet.EvalComplete
+			out.Plan = command.Plan{Eval: d.Eval.ID, Namespace: d.Eval.Namespace, Job: d.Eval.Job, At: l.s.now.UnixNano(), Evals: []state.Eval{ended}}
+		}
 		if l.s.opts.Bug == BugStopBoth {
 			stopBoth(view, &out.Plan)
 		}
@@ -270,6 +275,9 @@ func (l *leadership) submit(d broker.Delivery, p *command.Plan) {
 	l.submitted[d.Eval.ID] = p
 	l.step(term.PlanSubmitted{Token: d.Token, Plan: p, Request: l.request(func(a term.Action) {
 		r := a.(term.AnswerPlan).Result
+		if l.s.opts.Bug == BugEvictRefused && len(r.Rejected) > 0 {
+			l.evictRefused(p)
+		}
 		switch {
 		case errors.Is(r.Err, term.ErrToken) && l.s.opts.Bug == BugStalePlan:
 			l.v.propose(p, func(uint64, any, error) { l.done(nil) })

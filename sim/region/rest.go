@@ -75,6 +75,7 @@ func (c *checks) evaluations(v *state.View) {
 		out := scheduler.Schedule(scheduler.Input{View: v, Eval: e, Now: c.s.now, Seed: [32]byte{1}})
 		p := &out.Plan
 		c.updated(v, j)
+		c.forgotten(v, j, &out)
 		if len(p.Groups)+len(p.Stops)+len(p.Updates) > 0 {
 			c.describe(v, j)
 			c.s.object("at rest job %s, scheduled again, would place in %d groups, stop %d and update %d", j.ID, len(p.Groups), len(p.Stops), len(p.Updates))

@@ -21,6 +21,7 @@ const jobsMax = 10
 func (u *users) begin() {
 	u.jobs = make([]*fleet.Job, jobsMax)
 	u.s.after(u.s.between(time.Second, 5*time.Second), "user acts", u.act)
+	u.s.after(u.s.between(3*time.Second, 10*time.Second), "operator sets up", u.preemption)
 	u.s.after(u.s.between(20*time.Second, time.Minute), "operator looks", u.lookAtBrake)
 	u.s.after(u.s.between(5*time.Second, 20*time.Second), "deployments are looked at", u.watch)
 }
@@ -55,6 +56,8 @@ func (u *users) once() {
 	case pick < 80:
 		u.send("evaluates "+string(j.ID), command.JobEvaluate{Namespace: fleet.DefaultNamespace, ID: j.ID, EvalID: u.s.uuid(), At: at})
 	case pick < 81 && u.orphan(at):
+	case pick < 82:
+		u.preemption()
 	case pick < 84:
 		m := u.s.devices[u.s.rng.IntN(len(u.s.devices))]
 		if u.s.chance(400) {
@@ -255,7 +258,7 @@ func (u *users) newTask(name string) fleet.Task {
 func (u *users) changed(old *fleet.Job) *fleet.Job {
 	j := old.Clone()
 	g := &j.TaskGroups[0]
-	switch u.s.rng.IntN(6) {
+	switch u.s.rng.IntN(7) {
 	case 0:
 		g.Count = fleet.Ptr(u.s.rng.IntN(6))
 		if fleet.PerNode(j.Type) {
@@ -269,6 +272,8 @@ func (u *users) changed(old *fleet.Job) *fleet.Job {
 		g.Tasks[0].Resources.CPU = fleet.Ptr(50 * (1 + u.s.rng.IntN(8)))
 	case 4:
 		g.EphemeralDisk = &fleet.EphemeralDisk{SizeMB: fleet.Ptr(100 * u.s.rng.IntN(6))}
+	case 5:
+		j.Priority = fleet.Ptr(10 + 10*u.s.rng.IntN(9))
 	}
 	return j
 }
