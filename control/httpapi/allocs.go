@@ -13,7 +13,6 @@ import (
 // allocTopics: a node's link is part of what its allocations show.
 var (
 	allocTopics = []state.Topic{{Table: state.TableAllocs}, {Table: state.TableNodes}, {Table: state.TableJobs}}
-	evalTopics  = []state.Topic{{Table: state.TableEvals}, {Table: state.TableJobs}}
 )
 
 func allocIndex(v *state.View, a *state.Alloc) uint64 {
@@ -24,10 +23,6 @@ func allocIndex(v *state.View, a *state.Alloc) uint64 {
 }
 
 func allocStub(v *state.View, a *state.Alloc) fleet.AllocationListStub { return v.Allocation(a).Stub() }
-
-func evalIndex(_ *state.View, e *state.Eval) uint64 { return e.ModifyIndex }
-
-func evalView(_ *state.View, e *state.Eval) *fleet.Evaluation { return e.View() }
 
 func (a *API) listAllocations(w http.ResponseWriter, r *http.Request) error {
 	prefix := strings.ToLower(r.URL.Query().Get("prefix"))
@@ -53,48 +48,6 @@ func findAlloc(v *state.View, id string) (*state.Alloc, error) {
 	return pick("allocation", id,
 		func(u fleet.UUID) (*state.Alloc, bool) { a := v.AllocByID(u); return a, a != nil }, v.AllocsByPrefix,
 		func(a *state.Alloc) string { return fleet.ShortID(a.ID.String()) + " (" + a.Name() + ")" })
-}
-
-func (a *API) listEvaluations(w http.ResponseWriter, r *http.Request) error {
-	prefix := strings.ToLower(r.URL.Query().Get("prefix"))
-	s := source[*state.Eval]{topics: evalTopics, index: evalIndex, rows: func(v *state.View) ([]*state.Eval, error) {
-		return withPrefix(prefix, v.Evals(), func(e *state.Eval) string { return e.ID.String() }), nil
-	}}
-	return list(a, w, r, s, evalView)
-}
-
-func (a *API) getEvaluation(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	s := source[*state.Eval]{topics: evalTopics, index: evalIndex, rows: single(func(v *state.View) (*state.Eval, error) {
-		return findEval(v, id)
-	})}
-	return one(a, w, r, s, evalWhole)
-}
-
-func findEval(v *state.View, id string) (*state.Eval, error) {
-	return pick("evaluation", id,
-		func(u fleet.UUID) (*state.Eval, bool) { e := v.Eval(u); return e, e != nil }, v.EvalsByPrefix,
-		func(e *state.Eval) string { return fleet.ShortID(e.ID.String()) + " (" + string(e.Job) + ")" })
-}
-
-func (a *API) evaluationAllocations(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	s := source[*state.Alloc]{topics: allocTopics, index: allocIndex, rows: func(v *state.View) ([]*state.Alloc, error) {
-		e, err := findEval(v, id)
-		if err != nil {
-			return nil, err
-		}
-		var rows []*state.Alloc
-		if j := v.JobByID(e.Namespace, e.Job); j != nil { // a purged job's allocations are found by node only
-			for alloc := range v.AllocsByJob(j.Key) {
-				if alloc.Eval == e.ID {
-					rows = append(rows, alloc)
-				}
-			}
-		}
-		return rows, nil
-	}}
-	return list(a, w, r, s, allocStub)
 }
 
 // withPrefix collects the rows whose ID begins with prefix, oldest first. It

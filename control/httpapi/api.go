@@ -98,7 +98,7 @@ func (a *API) routes() map[string]methods {
 		"/v1/deployments":                      get(a.noDeployments),
 		"/v1/allocations":                      get(a.listAllocations),
 		"/v1/allocation/{id}":                  get(a.getAllocation),
-		"/v1/evaluations":                      get(a.listEvaluations),
+		"/v1/evaluations":                      {http.MethodGet: a.listEvaluations, http.MethodDelete: a.deleteEvaluations},
 		"/v1/evaluation/{id}":                  get(a.getEvaluation),
 		"/v1/evaluation/{id}/allocations":      get(a.evaluationAllocations),
 		"/v1/nodes":                            get(a.listNodes),

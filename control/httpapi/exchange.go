@@ -121,8 +121,8 @@ func (a *API) proposeFor(ctx context.Context, cmd any) (uint64, any, error) {
 // applyErrors are refusals by the state itself, where a request that was checked
 // here lost a race against another.
 var applyErrors = map[int][]error{
-	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists, command.ErrEnded, command.ErrNotAdoptable, command.ErrPoolInUse},
-	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode, command.ErrNoSuchAlloc, command.ErrNoSuchPool},
+	http.StatusConflict:   {command.ErrCheckIndex, command.ErrExists, command.ErrEnded, command.ErrNotAdoptable, command.ErrPoolInUse, command.ErrEvalKept},
+	http.StatusNotFound:   {command.ErrNoSuchJob, command.ErrNoSuchNode, command.ErrNoSuchAlloc, command.ErrNoSuchPool, command.ErrNoSuchEval},
 	http.StatusBadRequest: {command.ErrInvalid, command.ErrBuiltIn},
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
@@ -237,81 +236,5 @@ func (e *env) jobHistory() *cobra.Command {
 	}
 	c.Flags().BoolVar(&diffs, "p", false, "show what each version changed")
 	jsonFlag(c, &asJSON)
-	return c
-}
-
-// printPreempted shows what gave way to the placements of an evaluation.
-func (e *env) printPreempted(ctx context.Context, c *api.Client, id fleet.EvalID) error {
-	allocs, _, err := c.EvaluationAllocations(ctx, id, nil)
-	if err != nil {
-		return e.explain(c, err)
-	}
-	for _, a := range allocs {
-		if len(a.PreemptedAllocations) > 0 {
-			fmt.Fprintf(e.Out, "%s (%s) on %s preempted %s\n", a.Name, fleet.ShortID(a.ID), a.NodeName, joinWords(shortIDs(a.PreemptedAllocations)))
-		}
-	}
-	return nil
-}
-
-func (e *env) evalCmd() *cobra.Command {
-	c := &cobra.Command{Use: "eval", Short: "Look at evaluations"}
-	var listJSON, statusJSON, scores bool
-	list := &cobra.Command{
-		Use: "list", Short: "List evaluations", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			evals, _, err := c.Evaluations(cmd.Context(), nil)
-			if err != nil {
-				return e.explain(c, err)
-			}
-			if listJSON {
-				return e.printJSON(evals)
-			}
-			t := newTable(e.Out, "ID", "JOB", "TRIGGERED BY", "PRIORITY", "STATUS", "AGE")
-			for _, ev := range evals {
-				t.row(fleet.ShortID(ev.ID), ev.JobID, ev.TriggeredBy, ev.Priority, ev.Status, ago(ev.CreateTime, time.Now()))
-			}
-			return t.flush()
-		},
-	}
-	jsonFlag(list, &listJSON)
-	status := &cobra.Command{
-		Use: "status EVAL", Short: "Show what an evaluation decided, and why", Args: exactly("an evaluation"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			ev, _, err := c.Evaluation(cmd.Context(), fleet.EvalID(args[0]), nil)
-			if err != nil {
-				return e.explain(c, err)
-			}
-			if statusJSON {
-				return e.printJSON(ev)
-			}
-			if err := pairs(e.Out, "ID", ev.ID, "Job", ev.JobID, "Triggered by", ev.TriggeredBy, "Status", ev.Status,
-				"Description", ev.StatusDescription, "Created", ago(ev.CreateTime, time.Now())); err != nil {
-				return err
-			}
-			for _, g := range sortedKeys(ev.FailedTGAllocs) {
-				fmt.Fprintf(e.Out, "group %q: %d not placed\n", g, ev.QueuedAllocations[g])
-				printRefusals(e.Out, ev.FailedTGAllocs[g])
-			}
-			if err := e.printPreempted(cmd.Context(), c, ev.ID); err != nil || !scores {
-				return err
-			}
-			all := map[string]*fleet.AllocMetric{}
-			maps.Copy(all, ev.FailedTGAllocs)
-			maps.Copy(all, ev.PlacedTGAllocs)
-			return e.printAllScores(cmd.Context(), c, all)
-		},
-	}
-	status.Flags().BoolVar(&scores, "verbose", false, "show how the best devices were ranked")
-	jsonFlag(status, &statusJSON)
-	c.AddCommand(list, status)
 	return c
 }
