@@ -110,6 +110,7 @@ func (c *checker) job(j *Job) {
 	c.affinities("Affinities", j.Affinities, j.Type)
 	c.spreads("Spreads", j.Spreads, j.Type)
 	c.meta("Meta", j.Meta)
+	c.outerReferences("Meta", j.Meta)
 	c.checkUncarried("Job", "", &j.JobUncarried)
 	c.groups(j)
 }
@@ -148,6 +149,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 		c.refuse(path+".Spreads", fmt.Sprintf("%d spreads count for the group, the job's included", n), fmt.Sprintf("at most %d", SpreadsMax))
 	}
 	c.meta(path+".Meta", g.Meta)
+	c.outerReferences(path+".Meta", g.Meta)
 	c.restart(path+".RestartPolicy", g.RestartPolicy)
 	c.reschedule(path+".ReschedulePolicy", g.ReschedulePolicy)
 	c.disconnect(path+".Disconnect", g)
@@ -171,6 +173,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 		}
 		seen[t.Name] = true
 		c.task(p, t, j.Type)
+		c.references(p, j, g, t)
 		c.mounts(p+".VolumeMounts", t, g)
 	}
 }

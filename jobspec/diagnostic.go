@@ -116,7 +116,7 @@ func (r *report) hcl(ds hcl.Diagnostics) {
 		detail, hint := oneLine(d.Detail), ""
 		switch d.Summary {
 		case "Unknown variable":
-			hint = "variables are var.NAME and local.NAME; write $${…} for the text itself"
+			hint = "variables are var.NAME and local.NAME; write $${…} for the text itself, $$${…} where a task reads it (meta, env, config)"
 		case "Unsupported attribute":
 			if e, ok := d.Expression.(*hclsyntax.ScopeTraversalExpr); ok && len(e.Traversal) > 1 && e.Traversal.RootName() == "var" {
 				r.at(rng, "the file declares no such variable", `write variable "NAME" { … } beside the job`)

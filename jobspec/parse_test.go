@@ -300,3 +300,15 @@ func TestEveryGoodFileIsReadByEveryPlatform(t *testing.T) {
 		t.Error("line ends change the job")
 	}
 }
+
+// What a shell is to read of ${…}: HCL takes one $ away and the device another.
+func TestEscapesForTasks(t *testing.T) {
+	r, diags := Parse("x.hcl", []byte("job \"a\" {\n  group \"g\" {\n    task \"t\" {\n      env { A = \"$$${HOME} ${NOMAD_DC}\" }\n    }\n  }\n}"), Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	told := r.Job.TaskGroups[0].Tasks[0].Env["A"]
+	if got, err := fleet.Interpolate(told, func(text string) (string, error) { return text, nil }); err != nil || got != "${HOME} NOMAD_DC" {
+		t.Errorf("%q became %q, %v", told, got, err)
+	}
+}

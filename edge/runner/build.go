@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/dunlin-edge/dunlin/drivers/driver"
 	"github.com/dunlin-edge/dunlin/edge/device"
@@ -26,17 +25,17 @@ func (r *Runner) build(a device.StartTask) (driver.Task, error) {
 		MemoryBytes:     int64(a.Task.Resources.MemoryLimitMB(a.Exceeds)) << 20,
 		Artifacts:       make(map[string]string, len(a.Modules)),
 	}
-	node := r.opts.Node()
-	env := r.given(a, &t, node)
-	known := references(node, r.opts.Region, env)
+	given, known, err := r.given(a, &t)
+	if err != nil {
+		return t, err
+	}
+	env := maps.Clone(given)
 	for _, k := range sortedKeys(a.Task.Env) {
-		v, err := interpolate(a.Task.Env[k], known)
-		if err != nil {
+		if env[k], err = fleet.Interpolate(a.Task.Env[k], known(given)); err != nil { // not by what env itself says: a map has no order
 			return t, fmt.Errorf("env %s of task %q: %w", k, t.Name, err)
 		}
-		env[k] = v
 	}
-	config, err := interpolateJSON(a.Task.Config, references(node, r.opts.Region, env))
+	config, err := fleet.InterpolateJSON(a.Task.Config, known(env))
 	if err != nil {
 		return t, fmt.Errorf("config of task %q: %w", t.Name, err)
 	}
@@ -44,54 +43,54 @@ func (r *Runner) build(a device.StartTask) (driver.Task, error) {
 	return t, nil
 }
 
-// given is the environment that a task has before its own: that of the field, and the device's name.
-func (r *Runner) given(a device.StartTask, t *driver.Task, node *fleet.Node) map[string]string {
-	s := r.opts.Settings[a.Task.Driver]
-	env := maps.Clone(s.Env)
+// given is the environment that a task has before its own: what fleet.TaskVariables says, and its driver's. known looks up references
+// where the variables are env.
+func (r *Runner) given(a device.StartTask, t *driver.Task) (env map[string]string, known func(env map[string]string) fleet.Lookup, err error) {
+	node, s := r.opts.Node(), r.opts.Settings[a.Task.Driver]
+	known = func(env map[string]string) fleet.Lookup { return references(node, r.opts.Region, env) }
+	env = maps.Clone(s.Env)
 	if env == nil {
 		env = map[string]string{}
 	}
-	for _, meta := range []map[string]string{a.Job.Meta, a.Group.Meta, a.Task.Meta} {
-		for k, v := range meta {
-			// Both spellings, as in the field; the inner block wins.
-			name := envName(k)
-			env["NOMAD_META_"+name], env["NOMAD_META_"+strings.ToUpper(name)] = v, v
+	tell := func(name, value string) {
+		for _, prefix := range fleet.VariablePrefixes {
+			env[prefix+name] = value
 		}
 	}
-	for k, v := range map[string]string{
-		"NOMAD_ALLOC_ID":     t.AllocID,
-		"NOMAD_ALLOC_NAME":   a.Name,
-		"NOMAD_ALLOC_INDEX":  strconv.FormatUint(uint64(a.Index), 10),
-		"NOMAD_TASK_NAME":    t.Name,
-		"NOMAD_GROUP_NAME":   a.Group.Name,
-		"NOMAD_JOB_ID":       string(a.Job.ID),
-		"NOMAD_JOB_NAME":     a.Job.Name,
-		"NOMAD_DC":           node.Datacenter,
-		"NOMAD_REGION":       r.opts.Region,
-		"NOMAD_NAMESPACE":    a.Job.Namespace,
-		"NOMAD_CPU_LIMIT":    strconv.Itoa(t.CPUMHz),
-		"NOMAD_MEMORY_LIMIT": strconv.Itoa(a.Task.Resources.MemoryLimitMB(false)),
-		"NOMAD_ALLOC_DIR":    or(s.AllocDir, t.AllocDir),
-		"NOMAD_TASK_DIR":     or(s.TaskDir, t.TaskDir),
-		"DUNLIN_NODE_ID":     string(node.ID),
-		"DUNLIN_NODE_NAME":   node.Name,
+	for name, value := range map[string]string{
+		"ALLOC_ID":       t.AllocID,
+		"SHORT_ALLOC_ID": fleet.ShortID(t.AllocID),
+		"ALLOC_NAME":     a.Name,
+		"ALLOC_INDEX":    strconv.FormatUint(uint64(a.Index), 10),
+		"TASK_NAME":      t.Name,
+		"GROUP_NAME":     a.Group.Name,
+		"JOB_ID":         string(a.Job.ID),
+		"JOB_NAME":       a.Job.Name,
+		"NAMESPACE":      a.Job.Namespace,
+		"REGION":         r.opts.Region,
+		"DC":             node.Datacenter,
+		"NODE_ID":        string(node.ID),
+		"NODE_NAME":      node.Name,
+		"ALLOC_DIR":      or(s.AllocDir, t.AllocDir),
+		"TASK_DIR":       or(s.TaskDir, t.TaskDir),
+		"CPU_LIMIT":      strconv.Itoa(t.CPUMHz),
+		"MEMORY_LIMIT":   strconv.Itoa(a.Task.Resources.MemoryLimitMB(false)),
 	} {
-		env[k] = v
+		tell(name, value)
 	}
 	if limit := a.Task.Resources.MemoryLimitMB(a.Exceeds); limit != a.Task.Resources.MemoryLimitMB(false) {
-		env["NOMAD_MEMORY_MAX_LIMIT"] = strconv.Itoa(limit)
+		tell(fleet.MemoryMaxVariable, strconv.Itoa(limit))
 	}
-	return env
-}
-
-// envName makes a variable's name of a meta key.
-func envName(key string) string {
-	return strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' {
-			return c
+	without := known(maps.Clone(env)) // meta sees all but itself
+	metas := fleet.MetaVariables(a.Job.Meta, a.Group.Meta, a.Task.Meta)
+	for _, name := range sortedKeys(metas) {
+		value, err := fleet.Interpolate(metas[name], without)
+		if err != nil {
+			return nil, nil, fmt.Errorf("meta of task %q, as NOMAD_%s: %w", t.Name, name, err)
 		}
-		return '_'
-	}, key)
+		tell(name, value)
+	}
+	return env, known, nil
 }
 
 func or(s, def string) string {

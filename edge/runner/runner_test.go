@@ -355,7 +355,8 @@ func TestSetupFailures(t *testing.T) {
 		want   string
 	}{
 		"unknown reference in env":    {func(_ *fleet.Job, k *fleet.Task) { k.Env = map[string]string{"A": "${attr.gpu}"} }, "env A of task \"main\": ${attr.gpu} is not known"},
-		"unknown reference in config": {func(_ *fleet.Job, k *fleet.Task) { k.Config = script(fake.Script{Stdout: "${nobody}"}) }, "config of task \"main\": ${nobody} is not known"},
+		"unknown reference in meta":   {func(_ *fleet.Job, k *fleet.Task) { k.Meta = map[string]string{"a-b": "${attr.gpu}"} }, "meta of task \"main\", as NOMAD_META_A_B: ${attr.gpu} is not known"},
+		"unknown reference in config": {func(_ *fleet.Job, k *fleet.Task) { k.Config = script(fake.Script{Stdout: "${nobody}"}) }, "config of task \"main\": stdout: ${nobody} is not known"},
 		"a driver that is not here":   {func(_ *fleet.Job, k *fleet.Task) { k.Driver = "docker" }, `driver "docker" is not enabled on this device; enabled are: fake`},
 		"a config the driver refuses": {func(_ *fleet.Job, k *fleet.Task) { k.Config = json.RawMessage(`{"nope":1}`) }, `unknown key "nope"`},
 	} {
