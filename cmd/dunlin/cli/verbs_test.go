@@ -59,10 +59,13 @@ func TestVerbs(t *testing.T) {
 	config := fleet.DefaultSchedulerConfiguration()
 	pool := &fleet.NodePool{Name: "shops", Description: "in shops"}
 	answers := map[string]any{
-		"GET /v1/evaluations?job=web&status=pending":     []*fleet.Evaluation{eval},
-		"GET /v1/evaluations":                            []*fleet.Evaluation{},
-		"GET /v1/evaluation/1111":                        eval,
-		"DELETE /v1/evaluations":                         api.EvalDeleteResponse{Count: 1},
+		"GET /v1/evaluations?job=web&status=pending": []*fleet.Evaluation{eval},
+		"GET /v1/evaluations":                        []*fleet.Evaluation{},
+		"GET /v1/evaluation/1111":                    eval,
+		"DELETE /v1/evaluations":                     api.EvalDeleteResponse{Count: 1},
+		"GET /v1/evaluation/" + evalA + "/allocations": []*fleet.AllocationListStub{{
+			ID: "44444444-4444-4444-8444-444444444444", Name: "web.g[0]", NodeName: "pi-1", PreemptedAllocations: []fleet.AllocID{"55555555-5555-4555-8555-555555555555"},
+		}},
 		"GET /v1/node/pools":                             []*fleet.NodePool{{Name: "all"}, pool},
 		"GET /v1/node/pool/shops":                        pool,
 		"GET /v1/node/pool/shops/nodes":                  []*fleet.NodeListStub{{ID: nodeA, Name: "pi-1", Status: "ready"}},
@@ -101,7 +104,7 @@ func TestVerbs(t *testing.T) {
 	}{
 		{"eval list -job web -status pending", ExitOK, []string{"NOT PLACED", "11111111", "alloc-reschedule", " 3 "}, ""},
 		{"eval list", ExitOK, []string{"no evaluations"}, ""},
-		{"eval status 1111", ExitOK, []string{"Waits until", "2026-03-01T12:00:00Z", "Follows", "22222222", "replace 3 more"}, ""},
+		{"eval status 1111", ExitOK, []string{"Waits until", "2026-03-01T12:00:00Z", "Follows", "22222222", "replace 3 more", "web.g[0] (44444444) on pi-1 preempted 55555555"}, ""},
 		{"eval status -json 1111", ExitOK, []string{`"TriggeredBy": "alloc-reschedule"`}, ""},
 		{"eval delete 1111", ExitOK, []string{"deleted: 1"}, `DELETE /v1/evaluations {"EvalIDs":["` + evalA + `"]`},
 		{"eval delete", ExitUsage, []string{"needs an evaluation"}, ""},
