@@ -16,7 +16,7 @@ func TestValidateDisk(t *testing.T) {
 		"enough":           {&EphemeralDisk{SizeMB: Ptr(300)}, "", false},
 		"less than logs":   {&EphemeralDisk{SizeMB: Ptr(50)}, "EphemeralDisk.SizeMB: size is 50 MiB, and the logs of the group's tasks alone may take 200", true},
 		"negative":         {&EphemeralDisk{SizeMB: Ptr(-1)}, "EphemeralDisk.SizeMB: size is -1; use 0 to 1073741824 (MiB)", false},
-		"mistake of units": {&EphemeralDisk{SizeMB: Ptr(2 << 30)}, "size is 2147483648", false},
+		"mistake of units": {&EphemeralDisk{SizeMB: Ptr(1<<31 - 1)}, "size is 2147483647", false},
 		"sticky":           {&EphemeralDisk{Sticky: true}, "EphemeralDisk.Sticky: sticky is not carried out", false},
 		"migrate":          {&EphemeralDisk{Migrate: true}, "EphemeralDisk.Migrate: migrate is not carried out", false},
 	} {
