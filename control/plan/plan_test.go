@@ -118,6 +118,14 @@ func TestRefusals(t *testing.T) {
 		"no such node":  {func(w *world, p *command.Plan) { w.place(p, 0, 77) }, "#77 is gone"},
 		"no such job":   {func(w *world, p *command.Plan) { w.place(p, 0, w.node(999, 999, "online")); p.Job = "other" }, "job other is gone"},
 		"version gone":  {func(w *world, p *command.Plan) { w.place(p, 0, w.node(999, 999, "online")); p.Version = 9 }, "version 9"},
+		"newer version": {func(w *world, p *command.Plan) { // of which the plan could not know
+			w.place(p, 0, w.node(999, 999, "online"))
+			w.do(func(x *state.Txn) {
+				j := *x.JobByID(fleet.DefaultNamespace, "a")
+				j.Versions = append([]*state.JobVersion{state.NewJobVersion(j.Key, 1, j.Current().Spec, nil, 0, w.index)}, j.Versions...)
+				x.PutJob(j, w.index)
+			})
+		}, "version 1 of job a was registered"},
 		"no such group": {func(w *world, p *command.Plan) { w.place(p, 7, w.node(999, 999, "online")) }, "malformed"},
 		"ragged":        {func(w *world, p *command.Plan) { w.place(p, 0, w.node(999, 999, "online")); p.Groups[0].Names = nil }, "malformed"},
 		"stopped job": {func(w *world, p *command.Plan) {

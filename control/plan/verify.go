@@ -99,15 +99,10 @@ func (c *check) whole() string {
 	if j.Stop {
 		return fmt.Sprintf("job %s is stopped", p.Job)
 	}
-	for _, v := range j.Versions {
-		if v.Version == p.Version {
-			c.version = v
-		}
+	if now := j.Current().Version; now != p.Version {
+		return fmt.Sprintf("version %d of job %s was registered since the plan was made of version %d", now, p.Job, p.Version)
 	}
-	c.job = j
-	if c.version == nil {
-		return fmt.Sprintf("version %d of job %s is no longer kept", p.Version, p.Job)
-	}
+	c.job, c.version = j, j.Current()
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		n := len(g.IDs)

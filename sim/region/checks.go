@@ -151,6 +151,9 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 		c.perNode(before, after, j, p, index)
 		return
 	}
+	if j.Current().Version != p.Version {
+		return // registered while the plan was on its way to the log: what it knew of names is old
+	}
 	names := map[string]*state.Alloc{}
 	for a := range after.AllocsByJob(j.Key) {
 		if !a.Holds() || !a.Next.IsZero() && mayPair(j, a) || fleet.PerNode(a.Version.Spec.Type) || canary(after, a) {
