@@ -1,8 +1,10 @@
 package command
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -228,6 +230,28 @@ func TestPlanReplacesAndUpdates(t *testing.T) {
 	}
 	if e := w.store.View().Eval(uid(3)); e.Status != fleet.EvalComplete {
 		t.Errorf("evaluation: %+v", e)
+	}
+}
+
+// A plan stops what it found running, so that its successor follows; when that has ended meanwhile, its report raised no evaluation.
+func TestStopOfWhatEndedMeanwhile(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		w := newWorld(t)
+		spec := fleet.Job{}
+		if err := json.Unmarshal(jobSpec("work", "batch", 3, 100), &spec); err != nil {
+			t.Fatal(err)
+		}
+		spec.TaskGroups[0].Disconnect = &fleet.Disconnect{Replace: &replaced}
+		do[JobRegistered](w, JobRegister{Spec: fleet.CanonicalBytes(&spec), EvalID: uid(1), At: 1000})
+		w.place("work", w.node(100), 200)
+		snapshot := w.index
+		w.report(100, 200, fleet.ClientComplete)
+		before := slices.Collect(w.store.View().Evals())
+		do[Planned](w, Plan{Namespace: "default", Job: "work", Snapshot: snapshot, Eval: uid(1),
+			Stops: []Stop{{Alloc: uid(200), Desired: state.DesiredStop, Reason: "replaced by version 1 of the job"}}})
+		if n := len(slices.Collect(w.store.View().Evals())) - len(before); (n == 1) == replaced || n > 1 {
+			t.Errorf("replaced at once: %t; %d evaluations more", replaced, n)
+		}
 	}
 }
 

@@ -40,12 +40,15 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 	if err := x.InsertAllocs(p.rows, index); err != nil {
 		return Planned{}, fmt.Errorf("%w: %v", ErrExists, err)
 	}
+	m := newMinter(x, index, c.At, seedOf(c.Eval, index)) // the plan has no seed of its own; what it does have is drawn from one
 	p.canaries()
-	p.stop()
+	ended := p.stop(m)
 	p.update()
 	p.linkPrevs()
 	putEvals(x, index, c.Evals, c.At)
-	m := newMinter(x, index, c.At, seedOf(c.Eval, index)) // the plan has no seed of its own; what it does have is drawn from one
+	if ended != nil {
+		m.evaluate(ended.Version.Job, fleet.TriggerAllocStop, x.Node(ended.Node).ID)
+	}
 	p.evict(m)
 	p.lookAgain(m, overtaken)
 	return Planned{Index: index, Placed: len(p.rows), Stopped: len(p.Stops), Updated: len(p.Updates)}, nil
@@ -225,12 +228,17 @@ func (p *planner) inherit(a *state.Alloc, r Replaced) error {
 // The rows below were looked up in the checks; they are looked up again because
 // an allocation may stand in a plan more than once, each time changed.
 
-func (p *planner) stop() {
+// stop returns one that has ended since the plan was made, if a successor waits for
+// its end: the report that told of it found nothing that waits.
+func (p *planner) stop(m *minter) (ended *state.Alloc) {
 	for i := range p.Stops {
 		s, a := &p.Stops[i], p.x.AllocByID(p.Stops[i].Alloc)
 		c := *a
 		if s.Desired != state.DesiredRun && a.Desired == state.DesiredRun {
 			c = stopRow(a, s.Desired, s.Reason, p.index, p.At)
+			if a.Observed.Terminal() && a.ModifyIndex > p.Snapshot && m.awaited(&c) {
+				ended = &c
+			}
 		}
 		if !s.Followup.IsZero() {
 			d := detail(&c)
@@ -250,6 +258,7 @@ func (p *planner) stop() {
 		}
 		p.x.UpdateAlloc(a, c, p.index)
 	}
+	return ended
 }
 
 func (p *planner) update() {
