@@ -30,10 +30,12 @@ func (d *Device) crowded(e *entry, t *task.Task) bool {
 	return true
 }
 
-// before is an allocation that has to end before e starts, or nil. One that the device does not know has ended.
+// before is an allocation that has to end before e starts, or nil. One that the device does not know has ended. One whose agent died
+// while a task started may run without anybody knowing, until its driver has ended that.
 func (d *Device) before(e *entry) *entry {
 	for _, id := range e.Desired().After {
-		if old := d.allocs[id]; old != nil && !old.Terminal() {
+		old := d.allocs[id]
+		if old != nil && (!old.Terminal() || slices.ContainsFunc(old.Tasks(), (*task.Task).Unknown)) {
 			return old
 		}
 	}

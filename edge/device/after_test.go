@@ -70,3 +70,31 @@ func TestNewcomerAfterSomethingUnknown(t *testing.T) {
 		t.Fatal("it waits for what is not there")
 	}
 }
+
+// An agent that dies while a task starts does not know whether it runs. If it has to give way meanwhile, the newcomer waits until its
+// driver has ended whatever there is.
+func TestNewcomerAfterAnUnknownStart(t *testing.T) {
+	w := newWorld(t)
+	w.link()
+	old := w.place(w.job("low", 0, "service", 1))
+	next := w.job("high", 1, "service", 1)
+	w.push(true, nil)
+	for i := 0; i < len(w.pending); i++ {
+		if s, ok := w.pending[i].(device.StartTask); ok {
+			w.running[instanceID(s.Instance)] = true // and nobody hears of it
+			by := w.preempt(old, next)
+			one[device.FetchModule](t, w, false)
+			w.boot()
+			w.settle() // world.checkStart looks at each start
+			if w.runningOf(old) != 0 || w.runningOf(by) != 1 {
+				t.Fatalf("at rest %d and %d run", w.runningOf(old), w.runningOf(by))
+			}
+			return
+		}
+		if _, ok := w.pending[i].(device.FetchModule); ok {
+			w.answer(i, false)
+			i = -1
+		}
+	}
+	t.Fatalf("nothing starts: %v", w.pending)
+}
