@@ -67,6 +67,13 @@ type Node struct {
 	NodeBookkeeping
 }
 
+// RefusedPlans is a row of plans that a node had no room for when they came to be verified, with none in between that it had.
+type RefusedPlans struct {
+	InARow      int
+	Since, Last int64 // Unix nanoseconds
+	Reason      string
+}
+
 // NodeBookkeeping is what the region writes beside a node.
 type NodeBookkeeping struct {
 	Status                string
@@ -78,6 +85,7 @@ type NodeBookkeeping struct {
 	RemoteAddr            string         `json:",omitempty"`
 	Identity              *NodeIdentity  `json:",omitempty"`
 	AwaySince             int64          `json:",omitempty"` // Unix nanoseconds since when it has no link
+	RefusedPlans          *RefusedPlans  `json:",omitempty"` // it keeps refusing; the server that leads says so
 	Drain                 bool           // it is being emptied
 	DrainStrategy         *DrainStrategy `json:",omitempty"`
 	// Orphans are what the device runs and the region does not know.

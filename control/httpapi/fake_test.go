@@ -42,6 +42,7 @@ type region struct {
 	proposals int
 	refuse    error // Propose answers it
 	noLeader  bool
+	refusing  map[state.NodeKey]*fleet.RefusedPlans
 	linked    map[fleet.UUID]bool
 	output    func(ctx context.Context, req wire.LogRequest) (io.ReadCloser, error)
 	files     func(ctx context.Context, req wire.FsRequest) (*wire.FsAnswer, func() (*wire.FsPiece, error), error)
@@ -219,7 +220,9 @@ func (g *region) Peers() []string            { return []string{"10.0.0.1:4647"} 
 func (g *region) Members() []*api.AgentMember {
 	return []*api.AgentMember{{Name: "s1.eu", Status: "alive"}}
 }
-func (g *region) Self() *api.AgentSelf { return &api.AgentSelf{Member: api.AgentMember{Name: "s1.eu"}} }
+func (g *region) Self() *api.AgentSelf                         { return &api.AgentSelf{Member: api.AgentMember{Name: "s1.eu"}} }
+func (g *region) Refusing(n state.NodeKey) *fleet.RefusedPlans { return g.refusing[n] }
+
 func (g *region) Health() *api.AgentHealth {
 	return &api.AgentHealth{Server: &api.AgentPartHealth{OK: !g.unhealthy, Message: "words"}}
 }

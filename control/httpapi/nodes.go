@@ -33,7 +33,11 @@ func (a *API) getNode(w http.ResponseWriter, r *http.Request) error {
 	s := source[*state.Node]{topics: nodeTopics, index: nodeIndex, rows: single(func(v *state.View) (*state.Node, error) {
 		return findNode(v, id)
 	})}
-	return one(a, w, r, s, func(_ *state.View, n *state.Node) *fleet.Node { return n.View() })
+	return one(a, w, r, s, func(_ *state.View, n *state.Node) *fleet.Node {
+		out := n.View()
+		out.RefusedPlans = a.Info.Refusing(n.Key)
+		return out
+	})
 }
 
 // findNode resolves a name too: people know devices by name. A name wins over

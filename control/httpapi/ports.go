@@ -59,6 +59,7 @@ type Info interface {
 	Members() []*api.AgentMember
 	Self() *api.AgentSelf
 	Health() *api.AgentHealth
+	Refusing(n state.NodeKey) *fleet.RefusedPlans // nil: it does not, as far as this server knows
 }
 
 // Planner says what registering a canonical job would do, on the newest view.

@@ -188,6 +188,16 @@ func (l *Leader) SubmitPlan(ctx context.Context, t broker.Token, p *command.Plan
 	return r.submit(ctx, t, p)
 }
 
+// Verified is what the term has verified of plans; zero if there is no term.
+func (l *Leader) Verified() term.Verified {
+	if r, _ := l.get(); r != nil {
+		if v := r.verified.Load(); v != nil {
+			return *v
+		}
+	}
+	return term.Verified{}
+}
+
 // Ack ends a delivery whose evaluation has its outcome.
 func (l *Leader) Ack(t broker.Token) error { return l.post(message{event: term.EvalAcked{Token: t}}) }
 

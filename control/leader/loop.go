@@ -30,13 +30,16 @@ type loop struct {
 	done     chan struct{} // closed when the loop takes nothing any more
 	children sync.WaitGroup
 	requests atomic.Uint64
+	verified atomic.Pointer[term.Verified]
 
 	// Owned by the loop's goroutine.
-	term     *term.Term
-	wake     time.Time
-	rate     float64 // that the term was told
-	dequeues map[uint64]chan Assignment
-	plans    map[uint64]chan term.Result
+	term *term.Term
+	wake time.Time
+	rate float64 // that the term was told
+	// plansSeen is how many plans the term had verified when verified was last stored.
+	plansSeen uint64
+	dequeues  map[uint64]chan Assignment
+	plans     map[uint64]chan term.Result
 }
 
 func (r *loop) post(m message) error {
@@ -134,6 +137,10 @@ func (r *loop) step(ev term.Event) {
 		case term.Note:
 			r.cfg.Logger.Warn(a.Text)
 		}
+	}
+	if v := r.term.Verified(); v.Plans != r.plansSeen {
+		r.plansSeen = v.Plans
+		r.verified.Store(&v)
 	}
 }
 

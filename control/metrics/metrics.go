@@ -39,6 +39,13 @@ type Source struct {
 	Refused func() map[string]uint64    // what devices tried and may not, by kind
 	Expires func() (ca, server time.Time)
 	Leads   func() bool
+	Plans   func() Plans // that this server has verified since it leads
+}
+
+// Plans is what became of the placements of plans.
+type Plans struct {
+	Accepted, Refused uint64 // placements
+	Refusing          int    // nodes that keep refusing
 }
 
 // Transport is what one endpoint has done.
@@ -94,6 +101,11 @@ func (s Source) write(p *page) {
 	rows(float64(v.JobCount()), "table", "jobs")
 	rows(float64(v.AllocCount()), "table", "allocations")
 	rows(float64(v.EvalCount()), "table", "evaluations")
+	plans := s.Plans()
+	placements := p.family("plan_placements_total", "counter", "Placements in plans that this server has verified since it leads.")
+	placements(float64(plans.Accepted), "result", "accepted")
+	placements(float64(plans.Refused), "result", "refused")
+	p.family("nodes_refusing", "gauge", "Nodes that refuse plan after plan; told by the server that leads.")(float64(plans.Refusing))
 	s.writeLinks(p)
 	nodes := countNodes(v)
 	nodes.write(p)

@@ -47,6 +47,7 @@ func TestScrape(t *testing.T) {
 		Refused: func() map[string]uint64 { return map[string]uint64{"nonsense": 8} },
 		Expires: func() (ca, server time.Time) { return time.Unix(5_000, 0), time.Unix(4_000, 0) },
 		Leads:   func() bool { return true },
+		Plans:   func() Plans { return Plans{Accepted: 30, Refused: 2, Refusing: 1} },
 	}).ServeHTTP(w, httptest.NewRequest("GET", "/v1/metrics", nil))
 	b, err := io.ReadAll(w.Result().Body)
 	if err != nil {
@@ -61,6 +62,7 @@ func TestScrape(t *testing.T) {
 		`dunlin_link_bytes_total{class="beat",direction="received"} 70`, `dunlin_refused_total{kind="nonsense"} 8`,
 		// A revoked certificate ends nothing that anybody waits for.
 		`dunlin_certificate_expires_seconds{of="node"} 2000`, `dunlin_certificate_expires_seconds{of="ca"} 5000`,
+		`dunlin_plan_placements_total{result="accepted"} 30`, `dunlin_plan_placements_total{result="refused"} 2`, "dunlin_nodes_refusing 1",
 		"go_goroutines ",
 	} {
 		if !strings.Contains(text, "\n"+want) {

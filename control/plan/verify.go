@@ -14,6 +14,7 @@ type Rejection struct {
 	Node       state.NodeKey
 	Placements int
 	Reason     string
+	Whole      bool // it is not about the node: all of the plan is refused
 }
 
 // Verdict is what became of a plan.
@@ -60,6 +61,7 @@ type check struct {
 	nodes    map[state.NodeKey]*tally
 	dropped  map[fleet.UUID]bool // stops that are refused
 	evicted  map[fleet.UUID]bool // evictions that would end something
+	why      string              // what is wrong with all placements at once
 }
 
 // Verify says which parts of a plan may be committed, given the newest view and
@@ -69,6 +71,7 @@ func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *comma
 	why := cmp.Or(c.whole(), c.returned())
 	c.count()
 	why = cmp.Or(why, c.countEvictions())
+	c.why = why
 	for _, k := range c.order {
 		if t := c.nodes[k]; why != "" && t.placements > 0 {
 			t.refused = why
@@ -79,7 +82,7 @@ func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *comma
 	if why != "" && len(p.Updates)+len(c.dropped) > 0 {
 		v.Accepted.Updates = nil
 		if len(v.Rejected) == 0 {
-			v.Rejected = []Rejection{{Reason: why}}
+			v.Rejected = []Rejection{{Reason: why, Whole: true}}
 			c.strip(&v.Accepted)
 		}
 	}
@@ -273,7 +276,7 @@ func (c *check) verdict() Verdict {
 	for _, k := range c.order {
 		t := c.nodes[k]
 		if t.refused != "" {
-			v.Rejected = append(v.Rejected, Rejection{k, t.placements, t.refused})
+			v.Rejected = append(v.Rejected, Rejection{k, t.placements, t.refused, c.why != ""})
 			continue
 		}
 		if t.placements > 0 && t.placed != (state.Usage{}) {

@@ -13,6 +13,9 @@ import (
 	"github.com/dunlin-edge/dunlin/control/consensus"
 	"github.com/dunlin-edge/dunlin/control/enroll"
 	"github.com/dunlin-edge/dunlin/control/metrics"
+	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/control/term"
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // log commits commands for the parts that want results, with or without index.
@@ -119,6 +122,7 @@ func (i info) Self() *api.AgentSelf {
 			"raft":    raftStats(i.s.node.Stats()),
 			"refused": refusedStats(i.s.sessions.Refusals()),
 			"links":   i.s.linkStats(),
+			"plans":   i.s.planStats(),
 			"dunlin": {
 				"index": fmt.Sprint(v.Index()), "nodes": fmt.Sprint(v.NodeCount()), "jobs": fmt.Sprint(v.JobCount()),
 				"allocations": fmt.Sprint(v.AllocCount()), "evaluations": fmt.Sprint(v.EvalCount()),
@@ -146,6 +150,34 @@ func refusedStats(counts map[string]uint64) map[string]string {
 		out[kind] = fmt.Sprint(n)
 	}
 	return out
+}
+
+// planStats tells what became of plans since this server leads.
+func (s *Server) planStats() map[string]string {
+	v := s.lead.Verified()
+	return map[string]string{
+		"plans": fmt.Sprint(v.Plans), "plans_partly_refused": fmt.Sprint(v.Partly), "placements": fmt.Sprint(v.Placements),
+		"placements_refused": fmt.Sprint(v.Refused), "nodes_refusing": fmt.Sprint(s.refusing(v)),
+	}
+}
+
+// refusing counts the nodes that keep refusing.
+func (s *Server) refusing(v term.Verified) (n int) {
+	for _, row := range v.Refusing {
+		if row.Now(time.Now()) {
+			n++
+		}
+	}
+	return n
+}
+
+// Refusing says that a node keeps refusing plans; nil: it does not, or another server leads and knows.
+func (i info) Refusing(k state.NodeKey) *fleet.RefusedPlans {
+	row, there := i.s.lead.Verified().Refusing[k]
+	if !there || !row.Now(time.Now()) {
+		return nil
+	}
+	return &fleet.RefusedPlans{InARow: row.InARow, Since: row.First, Last: row.Last, Reason: row.Reason}
 }
 
 // transports are the endpoints that devices reach.
@@ -176,6 +208,10 @@ func (s *Server) linkStats() map[string]string {
 func (s *Server) metrics() http.Handler {
 	return metrics.Handler(metrics.Source{
 		View: s.store.View, Links: s.transports, Carried: s.sessions.Carried, Refused: s.sessions.Refusals, Leads: s.node.IsLeader,
+		Plans: func() metrics.Plans {
+			v := s.lead.Verified()
+			return metrics.Plans{Accepted: v.Placements - v.Refused, Refused: v.Refused, Refusing: s.refusing(v)}
+		},
 		Expires: func() (ca, server time.Time) {
 			m := s.identity.keeper.Material()
 			return m.CA.NotAfter, m.Cert.NotAfter

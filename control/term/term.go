@@ -62,6 +62,7 @@ type Term struct {
 	brake   state.Brake // as the view has it
 	queue   plan.Queue
 	overlay plan.Overlay
+	refused plan.Refusals
 
 	workers    []uint64  // requests of idle workers, longest idle first
 	flights    []*flight // in the order of their proposal
@@ -98,6 +99,12 @@ func New(cfg Config, view *state.View, seed [32]byte, now time.Time) *Term {
 	t.drainAgain = true // the first step looks: what is decided here would be proposed by nobody
 	return t
 }
+
+// Verified is what this term has verified of plans.
+func (t *Term) Verified() Verified { return t.refused.Tally() }
+
+// Verified is what a term has verified, and the nodes that keep refusing.
+type Verified = plan.Tally
 
 // Step takes in an event and returns what to do, in order. The view is the newest
 // there is; it never goes back.
@@ -228,6 +235,13 @@ func (t *Term) verify() {
 			return
 		}
 		v := plan.Verify(t.view, t.overlay.Usage(), s.Plan)
+		placements := 0
+		for i := range s.Plan.Groups {
+			placements += len(s.Plan.Groups[i].IDs)
+		}
+		for _, words := range t.refused.Note(t.view, &v, placements, t.now) {
+			t.do(Note{words})
+		}
 		f := &flight{submitted: s, verdict: v, witness: v.Witness()}
 		if v.Empty() {
 			f.index = t.view.Index()

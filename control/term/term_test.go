@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/plan"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/control/term"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -173,6 +174,35 @@ func TestPlansPipelineAndNeverOvercommit(t *testing.T) {
 	}
 	if n := len(s.pending); n < 2 || n > term.PipelineMax {
 		t.Fatalf("%d plans commit at the same time, want 2 to %d", n, term.PipelineMax)
+	}
+	s.settle()
+	s.audit()
+}
+
+// Many schedule on one view for one node that has room for few of them.
+func TestNodeThatRefusesInARowIsNoticed(t *testing.T) {
+	s := newSim(t)
+	s.node(0, 200)
+	s.start()
+	jobs := plan.RefusalsNoticed + 4
+	for n := range jobs {
+		s.job(n, 1, 50)
+	}
+	for range jobs {
+		s.idle()
+	}
+	for len(s.given) > 0 {
+		s.schedule(0)
+	}
+	for len(s.pending) > 0 {
+		s.commit(0, false)
+	}
+	v := s.term.Verified()
+	if v.Placements-v.Refused != 2 || v.Plans < uint64(jobs) || v.Partly < plan.RefusalsNoticed {
+		t.Errorf("verified %+v", v)
+	}
+	if row := v.Refusing[s.store.View().NodeByID(uid('n', 0)).Key]; row.InARow < plan.RefusalsNoticed || !row.Now(s.now) {
+		t.Errorf("noticed %+v", v.Refusing)
 	}
 	s.settle()
 	s.audit()

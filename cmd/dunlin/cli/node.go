@@ -102,6 +102,9 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 		"Address", n.RemoteAddr, "Eligible", n.SchedulingEligibility == fleet.NodeEligible, "Drain", draining(n), "Standing", standing(n.Identity),
 		"Certificate", until(n.Identity), "Agent", n.Version,
 		"Traffic", carried, "Room for work", roomWords(room), "Host volumes", volumeWords(n.HostVolumes)}, writtenPairs(written)...)
+	if r := n.RefusedPlans; r != nil {
+		lines = append(lines, "Refuses plans", fmt.Sprintf("%d in a row since %s: %s", r.InARow, ago(r.Since, time.Now()), r.Reason))
+	}
 	if err := pairs(e.Out, lines...); err != nil {
 		return err
 	}
