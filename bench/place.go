@@ -101,9 +101,9 @@ func placeRound(ctx context.Context, program, kind string, running bool) (p plac
 	return p, errors.Join(err, g.devices.err())
 }
 
-// region starts a server and registers the simulated devices with it.
-func (r *rig) region(ctx context.Context, nodes int, reports bool) (*region, time.Duration, error) {
-	p, c, quic, err := r.server(ctx)
+// region starts a server and registers the simulated devices with it. The settings go into its server block.
+func (r *rig) region(ctx context.Context, nodes int, reports bool, settings ...string) (*region, time.Duration, error) {
+	p, c, quic, err := r.server(ctx, settings...)
 	if err != nil {
 		return nil, 0, err
 	}
