@@ -67,8 +67,28 @@ type AllocatedResources struct {
 	Shared AllocatedShared
 }
 
-// AllocatedShared is what the tasks of an allocation share.
-type AllocatedShared struct{ DiskMB int64 }
+// AllocatedShared is what the tasks of an allocation were given together.
+type AllocatedShared struct {
+	DiskMB   int64
+	Networks []AllocatedNetwork `json:",omitempty"`
+	Ports    []AllocatedPort    `json:",omitempty"`
+}
+
+// AllocatedNetwork is the network of an allocation, its ports with their numbers.
+type AllocatedNetwork struct {
+	Mode          string
+	IP            string
+	DynamicPorts  []Port `json:",omitempty"`
+	ReservedPorts []Port `json:",omitempty"`
+}
+
+// AllocatedPort is one port that an allocation holds.
+type AllocatedPort struct {
+	Label  string
+	Value  int
+	To     int
+	HostIP string
+}
 
 // AllocatedTask is what one task was given.
 type AllocatedTask struct {
@@ -98,6 +118,27 @@ func (g *TaskGroup) Resources(exceeds bool) *AllocatedResources {
 		}
 	}
 	return out
+}
+
+// SharePorts adds the ports that an allocation of g holds on a node of that address.
+func (r *AllocatedResources) SharePorts(g *TaskGroup, ip string, number func(label string) (int, bool)) {
+	for i := range g.Networks {
+		n := &g.Networks[i]
+		net := AllocatedNetwork{Mode: n.Mode, IP: ip}
+		for _, list := range []struct {
+			from []Port
+			to   *[]Port
+		}{{n.ReservedPorts, &net.ReservedPorts}, {n.DynamicPorts, &net.DynamicPorts}} {
+			for _, p := range list.from {
+				if v, ok := number(p.Label); ok {
+					p.Value = v
+					*list.to = append(*list.to, p)
+					r.Shared.Ports = append(r.Shared.Ports, AllocatedPort{Label: p.Label, Value: v, To: p.To, HostIP: ip})
+				}
+			}
+		}
+		r.Shared.Networks = append(r.Shared.Networks, net)
+	}
 }
 
 // AllocationListStub is the short form of an allocation in lists.

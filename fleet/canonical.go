@@ -55,6 +55,7 @@ func canonicalGroup(g *TaskGroup, jobType string) {
 	g.Affinities, g.Spreads = canonicalAffinities(g.Affinities), canonicalSpreads(g.Spreads)
 	canonicalDisk(g)
 	canonicalVolumes(g)
+	g.Networks = canonicalNetworks(g.Networks)
 	clearEmpty(&g.GroupUncarried)
 	if g.RestartPolicy == nil {
 		g.RestartPolicy = &RestartPolicy{}

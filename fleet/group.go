@@ -18,6 +18,7 @@ type TaskGroup struct {
 	Volumes          Volumes           `json:",omitempty" hcl:"volume,block" change:"restart"`
 	EphemeralDisk    *EphemeralDisk    `json:",omitempty" hcl:"ephemeral_disk,block" change:"restart"`
 	Meta             map[string]string `hcl:"meta,map" change:"restart"`
+	Networks         []Network         `json:",omitempty" hcl:"network,block" change:"restart"`
 
 	GroupUncarried `change:"inplace"`
 }
@@ -47,7 +48,6 @@ func (g *TaskGroup) Ask() Ask {
 
 // GroupUncarried are group fields of the public API not carried out yet.
 type GroupUncarried struct {
-	Networks                  json.RawMessage `json:",omitempty" hcl:"network,json"`
 	Services                  json.RawMessage `json:",omitempty" hcl:"service,json"`
 	Scaling                   json.RawMessage `json:",omitempty" hcl:"scaling,json"`
 	Consul                    json.RawMessage `json:",omitempty" hcl:"consul,json"`

@@ -114,6 +114,9 @@ type NodeResources struct {
 	CPU    NodeCPU `json:"Cpu"`
 	Memory NodeMemory
 	Disk   NodeDisk
+	// Dynamic ports are taken from these; 0: the default.
+	MinDynamicPort int `json:",omitempty"`
+	MaxDynamicPort int `json:",omitempty"`
 }
 
 // NodeReserved is what the device keeps for itself.
@@ -121,6 +124,13 @@ type NodeReserved struct {
 	CPU    NodeCPU `json:"Cpu"`
 	Memory NodeMemory
 	Disk   NodeDisk
+	// Networks has the ports that no allocation is given.
+	Networks NodeReservedNetworks
+}
+
+// NodeReservedNetworks lists ports and ranges of them: "22,80,8500-8600".
+type NodeReservedNetworks struct {
+	ReservedHostPorts string `json:",omitempty"`
 }
 
 // NodeCPU counts MHz over all cores.
@@ -181,4 +191,16 @@ func (n *Node) Stub() NodeListStub {
 		NodeResources: &n.NodeResources, Orphans: len(n.Orphans), CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 		Identity: n.Identity,
 	}
+}
+
+// AttributeAddress is where a device tells the address of its default interface.
+const AttributeAddress = "unique.network.ip-address"
+
+// Address is the IP address under which a device's ports are found on its own
+// network; the loopback's if it tells none.
+func (n *Node) Address() string {
+	if a := n.Attributes[AttributeAddress]; a != "" {
+		return a
+	}
+	return "127.0.0.1"
 }

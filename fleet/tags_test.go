@@ -26,6 +26,11 @@ func specTypes(t reflect.Type, seen map[reflect.Type]bool, f func(reflect.Type))
 // Fields that job files cannot set, and why.
 var notInJobFiles = map[string]string{
 	"TaskUncarried.Identities":  "job files write identity blocks, which go to Identity",
+	"Network.DynamicPorts":      "job files write port blocks, which SortPorts moves",
+	"Network.ReservedPorts":     "job files write port blocks, which SortPorts moves",
+	"NetworkUncarried.Device":   "what the field's servers fill in; old clients send it back",
+	"NetworkUncarried.CIDR":     "what the field's servers fill in; old clients send it back",
+	"NetworkUncarried.IP":       "what the field's servers fill in; old clients send it back",
 	"ResourcesUncarried.IOPS":   "the field took it out of its job files long ago; old clients still send it",
 	"ResourcesUncarried.Custom": "has no form in job files yet",
 }
@@ -71,6 +76,7 @@ func TestUncarriedTableIsComplete(t *testing.T) {
 	for noun, block := range map[string]any{
 		"Job": &Job{}, "Group": &TaskGroup{}, "Task": &Task{}, "Resources": &Resources{}, "LogConfig": &LogConfig{},
 		"Volume": &Volume{}, "VolumeMount": &VolumeMount{},
+		"Network": &Network{}, "Port": &Port{},
 	} {
 		rawFields(block, func(name string, _ *json.RawMessage) { fields[noun+"."+name] = true })
 	}

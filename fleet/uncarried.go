@@ -36,7 +36,6 @@ var uncarried = map[string]Uncarried{
 	"Job.ConsulToken":   {Refuse, "tokens of other systems are not checked"},
 	"Job.VaultToken":    {Refuse, "tokens of other systems are not checked"},
 
-	"Group.Networks":                  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
 	"Group.Services":                  {Warn, "services are not registered and their checks do not run"},
 	"Group.Scaling":                   {Warn, "counts change only when the job is registered again"},
 	"Group.Consul":                    {Refuse, "services are not registered in Consul"},
@@ -66,7 +65,7 @@ var uncarried = map[string]Uncarried{
 	"Resources.Cores":     {Refuse, "cores are not reserved; ask for MHz with cpu"},
 	"Resources.DiskMB":    {Warn, "disk is asked for by the group: ephemeral_disk { size = … }"},
 	"Resources.IOPS":      {Warn, "disk operations are not reserved"},
-	"Resources.Networks":  {Refuse, "ports are not reserved and networks not made; a task could not be reached where the job says"},
+	"Resources.Networks":  {Refuse, "ports belong to the group; write network { port \"NAME\" { … } } beside its tasks"},
 	"Resources.Devices":   {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
 	"Resources.NUMA":      {Warn, "memory nodes are not chosen"},
 	"Resources.SecretsMB": {Warn, "there is no secrets folder"},
@@ -80,6 +79,17 @@ var uncarried = map[string]Uncarried{
 
 	"VolumeMount.PropagationMode": {Warn, "what is mounted later inside of a volume is seen as far as the device sees it"},
 	"VolumeMount.SELinuxLabel":    {Warn, "files are not labelled"},
+
+	"Network.Hostname": {Refuse, "tasks have the host name of their device"},
+	"Network.DNS":      {Refuse, "tasks resolve names as their device does"},
+	"Network.CNI":      {Refuse, "network plugins are not run"},
+	"Network.MBits":    {Warn, "bandwidth is not reserved"},
+	"Network.Device":   {Refuse, "interfaces are not chosen; a port is held on all of the device's addresses"},
+	"Network.CIDR":     {Refuse, "addresses are not chosen; a port is held on all of the device's addresses"},
+	"Network.IP":       {Refuse, "addresses are not chosen; a port is held on all of the device's addresses"},
+
+	"Port.HostNetwork":     {Refuse, "a port is held on all of the device's addresses"},
+	"Port.IgnoreCollision": {Refuse, "a port is held by one allocation alone"},
 
 	"LogConfig.Disabled": {Warn, "logs are always kept, within max_files and max_file_size"},
 }
@@ -149,6 +159,8 @@ func harmlessDefault(name string, raw json.RawMessage) bool {
 	switch name {
 	case "VolumeMount.PropagationMode":
 		return string(raw) == `"private"`
+	case "Port.HostNetwork":
+		return string(raw) == `"default"`
 	case "Group.Consul", "Task.Consul", "Job.Consul":
 		return allEmpty(raw, "default")
 	}

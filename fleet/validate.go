@@ -157,6 +157,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	c.migrate(path+".Migrate", g.Migrate, j.Type)
 	c.disk(path+".EphemeralDisk", g)
 	c.volumes(path+".Volumes", g)
+	c.networks(path+".Networks", g)
 	c.checkUncarried("Group", path, &g.GroupUncarried)
 	if len(g.Tasks) == 0 {
 		c.refuse(path+".Tasks", fmt.Sprintf("group %q has no task", g.Name), "add task \"NAME\" { driver = … }")

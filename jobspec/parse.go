@@ -60,6 +60,11 @@ func Parse(filename string, src []byte, opts Options) (*Result, Diagnostics) {
 	if len(r.list) > 0 {
 		return nil, r.all()
 	}
+	for i := range job.TaskGroups {
+		for k := range job.TaskGroups[i].Networks {
+			job.TaskGroups[i].Networks[k].SortPorts()
+		}
+	}
 	return &Result{Job: job, Positions: d.positions, src: src}, nil
 }
 

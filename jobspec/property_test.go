@@ -151,6 +151,11 @@ func TestEveryFieldCanBeWritten(t *testing.T) {
 		if want.Name == "" {
 			want.Name = "label"
 		}
+		for _, g := range want.TaskGroups {
+			for i := range g.Networks {
+				g.Networks[i].SortPorts()
+			}
+		}
 		src := "job \"label\" {\n" + w.out.String() + "}\n"
 		res, diags := Parse("x.hcl", []byte(src), Options{})
 		if diags.HasErrors() {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -62,6 +63,8 @@ type DesiredAlloc struct {
 	CreateTime int64 // Unix nanoseconds
 	// After are others of the device that have to end before this one starts: it was given their room.
 	After []fleet.UUID `json:",omitempty"`
+	// Granted is what it alone holds of the node. What is to be stopped holds it until it has ended.
+	Granted Granted `json:",omitempty"`
 }
 
 // Name is the allocation's name: job.group[index].
@@ -99,17 +102,18 @@ func (m *Desired) Append(b []byte) []byte {
 	for _, id := range m.Forget {
 		b = append(b, id[:]...)
 	}
-	return m.appendAfter(codec.AppendUint(b, m.Mark))
+	return m.appendColumns(codec.AppendUint(b, m.Mark))
 }
 
-// appendAfter adds what waits for others, as a column of its own: few do, and without them the message is byte by byte what older
-// devices read. What they do not know they refuse.
-func (m *Desired) appendAfter(b []byte) []byte {
-	n := 0
+// appendColumns adds what waits for others and what holds something, as columns of their own: few do, and without them the message is
+// byte by byte what older devices read. What they do not know they refuse. The first is there whenever the second is.
+func (m *Desired) appendColumns(b []byte) []byte {
+	n, holds := 0, false
 	for i := range m.Allocs {
 		n += min(1, len(m.Allocs[i].After))
+		holds = holds || m.Allocs[i].Granted != ""
 	}
-	if n == 0 {
+	if n == 0 && !holds {
 		return b
 	}
 	b = codec.AppendUint(b, uint64(n))
@@ -123,12 +127,15 @@ func (m *Desired) appendAfter(b []byte) []byte {
 			b = append(b, id[:]...)
 		}
 	}
-	return b
+	return AppendGrantedOf(b, len(m.Allocs), func(i int) Granted { return m.Allocs[i].Granted })
 }
 
 func (m *Desired) readAfter(r *codec.Reader) {
-	next := uint64(0)
-	for range r.Count("allocations that wait for others", DesiredAllocsMax, 18) {
+	next, count := uint64(0), r.Count("allocations that wait for others", DesiredAllocsMax, 18)
+	if count == 0 && r.Left() == 0 {
+		r.Fail(errors.New("nothing waits for others or holds something, and the message says so"))
+	}
+	for range count {
 		i := r.UintMax("an allocation that waits", DesiredAllocsMax)
 		if r.Err() == nil && (i < next || i >= uint64(len(m.Allocs))) {
 			r.Fail(fmt.Errorf("allocation %d of %d waits for others, after %d", i, len(m.Allocs), next))
@@ -191,6 +198,7 @@ func (m *Desired) Decode(r *codec.Reader) {
 	m.Mark = r.Uint()
 	if r.Err() == nil && r.Left() > 0 {
 		m.readAfter(r)
+		ReadGrantedOf(r, len(m.Allocs), func(i int, g Granted) { m.Allocs[i].Granted = g })
 	}
 }
 

@@ -19,13 +19,16 @@ type Orphan struct {
 	Index      uint32 // of its name, job.group[index]
 	Status     string // as in AllocStatus
 	CreateTime int64  // Unix nanoseconds
+	// Granted is what it holds of its node, and the region must give to nobody else.
+	Granted Granted `json:",omitempty"`
 }
 
 // Name is the allocation's name: job.group[index].
 func (o *Orphan) Name() string { return fmt.Sprintf("%s.%s[%d]", o.Job.ID, o.Group, o.Index) }
 
-// AppendOrphans appends the binary form of a list. Replicated commands use the
-// same form.
+// AppendOrphans appends the binary form of a list, without what they hold, which
+// AppendGrantedOf does at the end of a message. Replicated commands use the same
+// form.
 func AppendOrphans(b []byte, list []Orphan) []byte {
 	b = codec.AppendUint(b, uint64(len(list)))
 	for i := range list {

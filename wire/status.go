@@ -139,7 +139,7 @@ func (m *StatusBatch) Append(b []byte) []byte {
 	if b = codec.AppendBool(b, m.TellsOrphans); m.TellsOrphans {
 		b = AppendOrphans(b, m.Orphans)
 	}
-	return b
+	return AppendGrantedOf(b, len(m.Orphans), func(i int) Granted { return m.Orphans[i].Granted })
 }
 
 // Decode implements [Message].
@@ -154,6 +154,7 @@ func (m *StatusBatch) Decode(r *codec.Reader) {
 	if m.TellsOrphans = r.Bool(); m.TellsOrphans {
 		m.Orphans = ReadOrphans(r)
 	}
+	ReadGrantedOf(r, len(m.Orphans), func(i int, g Granted) { m.Orphans[i].Granted = g })
 }
 
 // StatusAck says that the batch of that number is committed in the region; only

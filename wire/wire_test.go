@@ -97,8 +97,18 @@ func allocStatus(t *rapid.T) AllocStatus {
 func desiredAlloc(t *rapid.T) DesiredAlloc {
 	return DesiredAlloc{
 		ID: uuid(t), Job: jobKey(t), Group: text(t), Index: rapid.Uint32Range(0, 1<<31).Draw(t, "index"),
-		Stop: yes(t), Exceeds: yes(t), StopReason: text(t), CreateTime: signed(t), After: list(t, uuid),
+		Stop: yes(t), Exceeds: yes(t), StopReason: text(t), CreateTime: signed(t), After: list(t, uuid), Granted: granted(t),
 	}
+}
+
+// granted is nothing, for most.
+func granted(t *rapid.T) Granted {
+	var g Grants
+	if rapid.IntRange(0, 2).Draw(t, "holds") == 0 {
+		g.Ports = list(t, func(t *rapid.T) GrantedPort { return GrantedPort{text(t), rapid.Uint16Range(1, 65535).Draw(t, "port")} })
+		g.Devices = list(t, func(t *rapid.T) GrantedDevice { return GrantedDevice{text(t), text(t), list(t, text)} })
+	}
+	return g.Pack()
 }
 
 func trafficBook(t *rapid.T) (b traffic.Book) {
@@ -121,7 +131,7 @@ func draw(t *rapid.T, m Message) {
 		*m = StatusBatch{number(t), yes(t), list(t, allocStatus), yes(t), nil}
 		if m.TellsOrphans {
 			m.Orphans = list(t, func(t *rapid.T) Orphan {
-				return Orphan{uuid(t), jobKey(t), text(t), rapid.Uint32Range(0, 1<<31).Draw(t, "index"), rapid.SampledFrom(clientStatuses).Draw(t, "status"), signed(t)}
+				return Orphan{uuid(t), jobKey(t), text(t), rapid.Uint32Range(0, 1<<31).Draw(t, "index"), rapid.SampledFrom(clientStatuses).Draw(t, "status"), signed(t), granted(t)}
 			})
 		}
 	case *StatusAck:

@@ -145,6 +145,26 @@ var someCommands = map[byte]func(*rapid.T) Command{
 		return Statuses{Nodes: rapid.SliceOfN(someStatuses, 0, 3).Draw(t, "nodes"), At: someTime.Draw(t, "at"), Seed: someSeed.Draw(t, "seed")}
 	},
 	codePlan: func(t *rapid.T) Command { return somePlan.Draw(t, "plan") },
+	codePlanGranted: func(t *rapid.T) Command {
+		p := somePlan.Draw(t, "plan")
+		for i := range p.Groups {
+			p.Groups[i].Granted = rapid.SliceOfN(rapid.Custom(someGranted), 0, len(p.Groups[i].IDs)).Draw(t, "granted")
+			if len(p.Groups[i].Granted) == 0 {
+				p.Groups[i].Granted = nil
+			}
+		}
+		return p
+	},
+	codeNodeOrphansGranted: func(t *rapid.T) Command {
+		c := NodeOrphans{Node: someID.Draw(t, "node"), At: someTime.Draw(t, "at")}
+		for range rapid.IntRange(1, 3).Draw(t, "orphans") {
+			c.Orphans = append(c.Orphans, wire.Orphan{
+				ID: someID.Draw(t, "orphan"), Job: wire.JobKey{Namespace: "default", ID: someJob.Draw(t, "job")},
+				Group: "app", Status: someState.Draw(t, "status"), Granted: someGranted(t),
+			})
+		}
+		return c
+	},
 	codeModulePut: func(t *rapid.T) Command {
 		digest := "sha256:" + strings.Repeat(fmt.Sprintf("%02x", rapid.IntRange(0, 3).Draw(t, "digest")), 32)
 		return ModulePut{fleet.Module{Digest: digest, SizeBytes: 9, Name: someWord.Draw(t, "name"), PushedAt: someTime.Draw(t, "at")}}
@@ -290,6 +310,11 @@ var someCommands = map[byte]func(*rapid.T) Command{
 	codeBrakeSet: func(t *rapid.T) Command {
 		return BrakeSet{On: rapid.Bool().Draw(t, "on"), Forget: rapid.Bool().Draw(t, "forget"), Reason: someWord.Draw(t, "why"), At: someTime.Draw(t, "at")}
 	},
+}
+
+func someGranted(t *rapid.T) wire.Granted {
+	g := wire.Grants{Ports: []wire.GrantedPort{{Label: "http", Number: rapid.Uint16Range(1, 9).Draw(t, "port")}}}
+	return g.Pack()
 }
 
 func someCommand(t *rapid.T) Command {

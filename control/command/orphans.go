@@ -1,10 +1,12 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -35,14 +37,33 @@ type AllocAdopt struct {
 	At     int64
 }
 
-func (NodeOrphans) code() byte { return codeNodeOrphans }
+// Orphans that hold something are a family of their own: a server from before ports
+// stops at it, where it would read the other and forget what they hold.
+func (c NodeOrphans) code() byte {
+	for i := range c.Orphans {
+		if c.Orphans[i].Granted != "" {
+			return codeNodeOrphansGranted
+		}
+	}
+	return codeNodeOrphans
+}
 
 func (c NodeOrphans) append(b []byte) []byte {
-	return codec.AppendInt(wire.AppendOrphans(appendUUID(b, c.Node), c.Orphans), c.At)
+	b = codec.AppendInt(wire.AppendOrphans(appendUUID(b, c.Node), c.Orphans), c.At)
+	return wire.AppendGrantedOf(b, len(c.Orphans), func(i int) wire.Granted { return c.Orphans[i].Granted })
 }
 
 func readNodeOrphans(r *codec.Reader) NodeOrphans {
 	return NodeOrphans{Node: r.UUID(), Orphans: wire.ReadOrphans(r), At: r.Int()}
+}
+
+func readNodeOrphansGranted(r *codec.Reader) NodeOrphans {
+	c := readNodeOrphans(r)
+	if r.Err() == nil && r.Left() == 0 {
+		r.Fail(errors.New("what the orphans hold is cut off"))
+	}
+	wire.ReadGrantedOf(r, len(c.Orphans), func(i int, g wire.Granted) { c.Orphans[i].Granted = g })
+	return c
 }
 
 func (AllocStop) code() byte { return codeAllocStop }
@@ -195,10 +216,15 @@ func applyAllocAdopt(x *state.Txn, index uint64, c AllocAdopt) (AllocAdopted, er
 	if ask := row.Ask(); !ask.Within(free) {
 		return AllocAdopted{}, fmt.Errorf("%w: the region has given its room on %s away; %s", ErrNotAdoptable, n.Spec.Name, lacks(ask, free))
 	}
+	if why := grantClash(x, n, o, old); why != "" {
+		return AllocAdopted{}, fmt.Errorf("%w: %s; stop what holds it first", ErrNotAdoptable, why)
+	}
+	held := o.Granted
 	row.Eval, row.ModifyTime = c.EvalID, c.At
 	if err := x.InsertAllocs([]*state.Alloc{row}, index); err != nil {
 		return AllocAdopted{}, fmt.Errorf("%w: %v", ErrExists, err)
 	}
+	x.Grant(row, held)
 	if old != nil {
 		next := stopRow(old, state.DesiredStop, fmt.Sprintf("orphan %s was adopted in its place", c.Alloc), index, c.At)
 		x.UpdateAlloc(old, next, index)
@@ -221,6 +247,18 @@ func lacks(ask, free fleet.Ask) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// grantClash says what of that which an orphan holds the region has given away,
+// other than to the allocation that it takes the place of.
+func grantClash(x *state.Txn, n *state.Node, o *state.Orphan, old *state.Alloc) string {
+	others := *n
+	others.Orphans = slices.DeleteFunc(slices.Clone(n.Orphans), func(other state.Orphan) bool { return other.ID == o.ID })
+	held, err := o.Granted.Unpack()
+	if err != nil {
+		return err.Error()
+	}
+	return grant.Load(&x.View, &others, "", func(k state.AllocKey) bool { return old != nil && k == old.Key }).Clash(&held)
 }
 
 // adoptable is the row that an orphan would have: of a version of the job whose

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // Planned is the result of [Plan].
@@ -22,7 +23,8 @@ type planner struct {
 	version *state.JobVersion // nil when the plan places and updates nothing
 	groups  []uint16          // of Updates, in the new version
 	rows    []*state.Alloc
-	prevs   []Replaced // of rows; nil when no placement replaces anything
+	prevs   []Replaced     // of rows; nil when no placement replaces anything
+	granted []wire.Granted // of rows; shorter when the last hold nothing
 }
 
 func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
@@ -41,6 +43,9 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 		return Planned{}, fmt.Errorf("%w: %v", ErrExists, err)
 	}
 	m := newMinter(x, index, c.At, seedOf(c.Eval, index)) // the plan has no seed of its own; what it does have is drawn from one
+	for i, g := range p.granted {
+		x.Grant(p.rows[i], g)
+	}
 	p.canaries()
 	ended := p.stop(m)
 	p.update()
@@ -150,9 +155,9 @@ func (p *planner) buildRows() error {
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		n := len(g.IDs)
-		if len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
-			return fmt.Errorf("%w: the columns of group %d have %d nodes, %d names, %d IDs and %d replaced", ErrInvalid,
-				g.Group, len(g.Nodes), len(g.Names), n, len(g.Prevs))
+		if g.Ragged() {
+			return fmt.Errorf("%w: the columns of group %d have %d nodes, %d names, %d IDs, %d replaced and %d granted", ErrInvalid,
+				g.Group, len(g.Nodes), len(g.Names), n, len(g.Prevs), len(g.Granted))
 		}
 		v := p.versionOf(g)
 		if v == nil || int(g.Group) >= len(v.Asks) {
@@ -188,6 +193,10 @@ func (p *planner) buildGroup(g *Placements) error {
 				return err
 			}
 			p.prevs[len(p.rows)] = g.Prevs[i]
+		}
+		if len(g.Granted) > 0 {
+			p.granted = append(p.granted, make([]wire.Granted, len(p.rows)-len(p.granted))...)
+			p.granted = append(p.granted, g.Granted[i])
 		}
 		p.rows = append(p.rows, a)
 	}

@@ -6,21 +6,28 @@ import (
 
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
-// A plan that places older versions is a family of its own, and so is one that evicts: a server from before
-// them stops at it, where it would refuse the other as malformed and go on without.
+// A plan that grants something is a family of its own: a server from before ports
+// stops at it, where it would read the other and give them out twice. So is one that
+// evicts, and one that places older versions: a server from before them would refuse
+// the other as malformed and go on without. Whoever knows one knows those below it.
 func (p Plan) code() byte {
+	code := byte(codePlan)
 	if len(p.Evictions) > 0 {
-		return codePlanEvict
+		code = codePlanEvict
 	}
 	for i := range p.Groups {
-		if p.Groups[i].Back > 0 {
-			return codePlanBack
+		switch {
+		case len(p.Groups[i].Granted) > 0:
+			return codePlanGranted
+		case p.Groups[i].Back > 0 && code == codePlan:
+			code = codePlanBack
 		}
 	}
-	return codePlan
+	return code
 }
 
 // groupsOfVersion is by how much the number of a group rises for each version that
@@ -45,7 +52,18 @@ func (p Plan) append(b []byte) []byte {
 		b = appendUUID(b, u)
 	}
 	b = appendEvals(b, p.Evals)
-	if len(p.Evictions) == 0 {
+	granted := p.code() == codePlanGranted
+	for i := range p.Groups { // a column each, as long as the group says
+		if !granted {
+			break
+		}
+		g := &p.Groups[i]
+		b = codec.AppendUint(b, uint64(len(g.Granted)))
+		for _, held := range g.Granted {
+			b = wire.AppendGranted(b, held)
+		}
+	}
+	if len(p.Evictions) == 0 && !granted {
 		return b
 	}
 	b = codec.AppendUint(b, uint64(len(p.Evictions)))
@@ -105,16 +123,43 @@ func readPlan(r *codec.Reader) Plan {
 
 func readPlanEvict(r *codec.Reader) Plan {
 	p := readPlan(r)
-	n := r.Count("evictions", PlacementsMax, 32)
-	if n == 0 {
+	if p.Evictions = readEvictions(r); len(p.Evictions) == 0 {
 		r.Fail(errors.New("a plan that evicts has no evictions"))
-		return p
-	}
-	p.Evictions = make([]Eviction, n)
-	for i := range p.Evictions {
-		p.Evictions[i] = Eviction{Alloc: r.UUID(), By: r.UUID()}
 	}
 	return p
+}
+
+func readEvictions(r *codec.Reader) []Eviction {
+	n := r.Count("evictions", PlacementsMax, 32)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Eviction, n)
+	for i := range out {
+		out[i] = Eviction{Alloc: r.UUID(), By: r.UUID()}
+	}
+	return out
+}
+
+func readPlanGranted(r *codec.Reader) Plan {
+	p := readPlan(r)
+	for i := range p.Groups {
+		p.Groups[i].Granted = readGrantedColumn(r)
+	}
+	p.Evictions = readEvictions(r)
+	return p
+}
+
+func readGrantedColumn(r *codec.Reader) []wire.Granted {
+	n := r.Count("what placements hold", PlacementsMax, 1)
+	if n == 0 {
+		return nil
+	}
+	out := make([]wire.Granted, n)
+	for i := range out {
+		out[i] = wire.ReadGranted(r)
+	}
+	return out
 }
 
 func readStop(r *codec.Reader) Stop {

@@ -52,6 +52,9 @@ const (
 	codeDrainStep = 56
 	codeReap      = 59
 
+	codePlanGranted        = 60 // a plan whose placements hold something, and may evict and place older versions
+	codeNodeOrphansGranted = 61
+
 	codePlanEvict = 70 // a plan that evicts, and may place older versions
 
 	codeDeploymentPut    = 75
@@ -123,6 +126,8 @@ var families = []family{
 	row(codeDeploymentStatus, 1, "deployment status", readDeploymentStatus, applyDeploymentStatus),
 	row(codePlanBack, 1, "plan with older versions", readPlan, applyPlan),
 	row(codeEvalsDelete, 1, "evaluations delete", readEvalsDelete, applyEvalsDelete),
+	row(codePlanGranted, 1, "plan with grants", readPlanGranted, applyPlan),
+	row(codeNodeOrphansGranted, 1, "node orphans with grants", readNodeOrphansGranted, applyNodeOrphans),
 }
 
 type familyKey struct{ code, version byte }

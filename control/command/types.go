@@ -133,6 +133,15 @@ type Placements struct {
 	// Prevs has either no entry or one for each placement: the allocation it
 	// replaces, or zero.
 	Prevs []Replaced
+	// Granted has either no entry or one for each placement: what it alone holds of
+	// its node.
+	Granted []wire.Granted
+}
+
+// Ragged reports whether the columns disagree about how many there are.
+func (g *Placements) Ragged() bool {
+	n := len(g.IDs)
+	return len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n || len(g.Granted) != 0 && len(g.Granted) != n
 }
 
 // Replaced says what a placement replaces and the history it inherits.

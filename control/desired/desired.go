@@ -67,7 +67,7 @@ func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire
 			m.Jobs = append(m.Jobs, wire.JobSpec{Key: a.Version.Key(), JSON: a.Version.JSON})
 			size += len(a.Version.JSON)
 		}
-		m.Allocs = append(m.Allocs, row(a))
+		m.Allocs = append(m.Allocs, row(v, a))
 		size += rowBytes
 	}
 	return out
@@ -105,10 +105,10 @@ func orphans(n *state.Node, full bool, held wire.Generation) (out []wire.Desired
 	return out
 }
 
-func row(a *state.Alloc) wire.DesiredAlloc {
+func row(v *state.View, a *state.Alloc) wire.DesiredAlloc {
 	d := wire.DesiredAlloc{
 		ID: a.ID, Job: a.Version.Key(), Group: a.GroupName(), Index: a.Index,
-		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime, Exceeds: a.Exceeds,
+		Stop: a.Desired != state.DesiredRun, CreateTime: a.CreateTime, Exceeds: a.Exceeds, Granted: v.Granted(a),
 	}
 	if a.Detail != nil && d.Stop {
 		d.StopReason = a.Detail.DesiredReason

@@ -3,9 +3,11 @@ package plan
 import (
 	"container/heap"
 	"maps"
+	"slices"
 
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // Delta is what a plan places on nodes, in full: what it frees there counts for itself alone. To subtract that was rejected: if
@@ -43,12 +45,25 @@ func (o *Overlay) Remove(id uint64) {
 	delete(o.plans, id)
 	o.own()
 	for k, u := range d {
-		if rest := minus(o.sum[k], u); rest == (state.Usage{}) {
+		rest := minus(o.sum[k], u)
+		if u.Granted != "" {
+			rest.Granted = o.granted(k)
+		}
+		if rest == (state.Usage{}) {
 			delete(o.sum, k)
 		} else {
 			o.sum[k] = rest
 		}
 	}
+}
+
+// granted is what the plans that are left hold of a node, in the order of their
+// numbers.
+func (o *Overlay) granted(k state.NodeKey) (all wire.Granted) {
+	for _, id := range slices.Sorted(maps.Keys(o.plans)) {
+		all += o.plans[id][k].Granted
+	}
+	return all
 }
 
 func (o *Overlay) own() {
@@ -72,11 +87,12 @@ func (o *Overlay) Usage() func(state.NodeKey) state.Usage {
 }
 
 func plus(a, b state.Usage) state.Usage {
-	return state.Usage{CPU: a.CPU + b.CPU, MemoryMB: a.MemoryMB + b.MemoryMB, DiskMB: a.DiskMB + b.DiskMB, Allocs: a.Allocs + b.Allocs}
+	return state.Usage{CPU: a.CPU + b.CPU, MemoryMB: a.MemoryMB + b.MemoryMB, DiskMB: a.DiskMB + b.DiskMB, Allocs: a.Allocs + b.Allocs, Granted: a.Granted + b.Granted}
 }
 
+// minus leaves what a holds alone: of a sum of names no part can be found again.
 func minus(a, b state.Usage) state.Usage {
-	return state.Usage{CPU: a.CPU - b.CPU, MemoryMB: a.MemoryMB - b.MemoryMB, DiskMB: a.DiskMB - b.DiskMB, Allocs: a.Allocs - b.Allocs}
+	return state.Usage{CPU: a.CPU - b.CPU, MemoryMB: a.MemoryMB - b.MemoryMB, DiskMB: a.DiskMB - b.DiskMB, Allocs: a.Allocs - b.Allocs, Granted: a.Granted}
 }
 
 // QueueMax bounds the plans that wait to be verified. Each worker has at most one

@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // Rejection says why the placements on one node were refused.
@@ -59,15 +61,16 @@ type check struct {
 	job      *state.Job
 	order    []state.NodeKey
 	nodes    map[state.NodeKey]*tally
-	dropped  map[fleet.UUID]bool // stops that are refused
-	evicted  map[fleet.UUID]bool // evictions that would end something
-	why      string              // what is wrong with all placements at once
+	dropped  map[fleet.UUID]bool     // stops that are refused
+	freed    map[state.AllocKey]bool // what stops give back, which are not
+	evicted  map[fleet.UUID]bool     // evictions that would end something
+	why      string                  // what is wrong with all placements at once
 }
 
 // Verify says which parts of a plan may be committed, given the newest view and
 // what plans in flight add to nodes (nil: nothing). The plan is not changed.
 func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan) Verdict {
-	c := &check{view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}}
+	c := &check{view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}, freed: map[state.AllocKey]bool{}}
 	why := cmp.Or(c.whole(), c.returned())
 	c.count()
 	why = cmp.Or(why, c.countEvictions())
@@ -109,14 +112,40 @@ func (c *check) whole() string {
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		n := len(g.IDs)
-		if v := c.versionOf(g); v == nil || int(g.Group) >= len(v.Asks) || len(g.Nodes) != n || len(g.Names) != n || len(g.Prevs) != 0 && len(g.Prevs) != n {
+		if v := c.versionOf(g); v == nil || int(g.Group) >= len(v.Asks) || g.Ragged() {
 			c.version = nil
-			return fmt.Sprintf("the plan is malformed: group %d with %d IDs, %d nodes, %d names, %d replaced", g.Group, n, len(g.Nodes), len(g.Names), len(g.Prevs))
+			return fmt.Sprintf("the plan is malformed: group %d with %d IDs, %d nodes, %d names, %d replaced, %d granted", g.Group, n, len(g.Nodes), len(g.Names), len(g.Prevs), len(g.Granted))
+		}
+		if why := c.asked(g); why != "" {
+			return why
 		}
 	}
 	// What a deployment lets be placed is not on any node, where it would be counted.
 	if d := c.view.DeploymentOf(j); d != nil && d.Spec.ModifyIndex > p.Snapshot {
 		return fmt.Sprintf("deployment %s was changed since the plan was made", d.ID)
+	}
+	return ""
+}
+
+// asked compares what placements hold with what their group asks for.
+func (c *check) asked(g *command.Placements) string {
+	spec := &c.versionOf(g).Spec.TaskGroups[g.Group]
+	if !spec.Wants() && len(g.Granted) == 0 {
+		return ""
+	}
+	ask := grant.Of(spec)
+	for i := range g.IDs {
+		var packed wire.Granted
+		if len(g.Granted) > 0 {
+			packed = g.Granted[i]
+		}
+		held, err := packed.Unpack()
+		if err != nil {
+			return fmt.Sprintf("the plan is malformed: %v", err)
+		}
+		if why := ask.Differs(&held); why != "" {
+			return fmt.Sprintf("the plan is malformed: a placement of group %s: %s", spec.Name, why)
+		}
 	}
 	return ""
 }
@@ -169,7 +198,10 @@ func (c *check) count() {
 			a := c.versionOf(g).Asks[g.Group]
 			ask.CPU, ask.MemoryMB, ask.DiskMB = a.CPU, a.MemoryMB, a.DiskMB
 		}
-		for _, k := range g.Nodes {
+		for n, k := range g.Nodes {
+			if len(g.Granted) == len(g.Nodes) {
+				ask.Granted = g.Granted[n]
+			}
 			t := c.tally(k)
 			t.placed, t.placements = plus(t.placed, ask), t.placements+1
 		}
@@ -178,18 +210,21 @@ func (c *check) count() {
 	for i := range c.plan.Stops {
 		if s := &c.plan.Stops[i]; !seen[s.Alloc] && !c.dropped[s.Alloc] {
 			seen[s.Alloc] = true
-			c.free(s, plus)
+			c.free(s, true)
 		}
 	}
 }
 
-// free adds what a stop frees to its node, or takes it back.
-func (c *check) free(s *command.Stop, add func(a, b state.Usage) state.Usage) {
+// free adds what a stop frees to its node, or takes that back.
+func (c *check) free(s *command.Stop, gives bool) {
 	a := c.view.AllocByID(s.Alloc)
 	if a == nil || !a.Holds() || s.Desired == state.DesiredRun {
 		return
 	}
-	ask := a.Ask()
+	ask, add := a.Ask(), plus
+	if c.freed[a.Key] = gives; !gives {
+		add = minus
+	}
 	t := c.tally(a.Node)
 	t.freed = add(t.freed, state.Usage{CPU: ask.CPU, MemoryMB: ask.MemoryMB, DiskMB: ask.DiskMB, Allocs: 1})
 }
@@ -213,7 +248,7 @@ func (c *check) judge() {
 				continue
 			}
 			c.dropped[s.Alloc] = true
-			c.free(s, minus)
+			c.free(s, false)
 			changed = true
 		}
 	}
@@ -257,6 +292,26 @@ func (c *check) refuse(k state.NodeKey, t *tally) string {
 	}
 	if want.DiskMB > room.DiskMB {
 		return fmt.Sprintf("node %s has %d MiB of disk for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.DiskMB, used.DiskMB, t.placed.DiskMB)
+	}
+	return c.clash(n, t, used.Granted)
+}
+
+// clash says what of that which the plan's placements on a node hold somebody else
+// holds, or another of them.
+func (c *check) clash(n *state.Node, t *tally, inFlight wire.Granted) string {
+	if t.placed.Granted == "" {
+		return ""
+	}
+	held := grant.Load(c.view, n, inFlight, func(k state.AllocKey) bool { return c.freed[k] })
+	placed, err := t.placed.Granted.UnpackAll()
+	if err != nil {
+		return err.Error()
+	}
+	for i := range placed {
+		if why := held.Clash(&placed[i]); why != "" {
+			return why + " by now"
+		}
+		held.Hold(&placed[i])
 	}
 	return ""
 }
@@ -309,6 +364,9 @@ func (c *check) strip(p *command.Plan) {
 			kept.Nodes, kept.Names, kept.IDs = append(kept.Nodes, k), append(kept.Names, g.Names[n]), append(kept.IDs, g.IDs[n])
 			if len(g.Prevs) > 0 {
 				kept.Prevs = append(kept.Prevs, g.Prevs[n])
+			}
+			if len(g.Granted) > 0 {
+				kept.Granted = append(kept.Granted, g.Granted[n])
 			}
 		}
 		if len(kept.IDs) > 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/state"
+	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
@@ -34,6 +35,7 @@ func Dump(in Input) ([]byte, error) {
 			extra = codec.AppendUint(extra, uint64(n.Key))
 			extra = codec.AppendInt(codec.AppendInt(extra, u.CPU), u.MemoryMB)
 			extra = codec.AppendInt(codec.AppendInt(extra, u.DiskMB), int64(u.Allocs))
+			extra = codec.AppendString(extra, u.Granted)
 			count++
 		}
 	}
@@ -66,7 +68,12 @@ func ReadDump(b []byte) (Input, error) {
 	extra := map[state.NodeKey]state.Usage{}
 	for range r.Count("nodes", dumpNodesMax, dumpInFlightBytes) {
 		k := state.NodeKey(r.Uint())
-		extra[k] = state.Usage{CPU: r.Int(), MemoryMB: r.Int(), DiskMB: r.Int(), Allocs: int32(r.Int())}
+		u := state.Usage{CPU: r.Int(), MemoryMB: r.Int(), DiskMB: r.Int(), Allocs: int32(r.Int())}
+		u.Granted = wire.Granted(r.String("what plans in flight hold", dumpHeadBytesMax))
+		if _, err := u.Granted.UnpackAll(); err != nil {
+			r.Fail(err)
+		}
+		extra[k] = u
 	}
 	e := state.ReadEval(r)
 	if err := r.Close(); err != nil {

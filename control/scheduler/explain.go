@@ -64,6 +64,7 @@ func (p *placing) refusals(m *fleet.AllocMetric) {
 	p.refuseHosts(m)
 	p.refuseShares(m)
 	p.refuseRoom(m)
+	p.refuseGrants(m)
 	p.mayHelp(m, p.request.Ask, p.full)
 	slices.SortStableFunc(m.Refusals, func(a, b fleet.Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
 	m.Refusals = m.Refusals[:min(len(m.Refusals), fleet.RefusalsMax)]

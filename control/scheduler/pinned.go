@@ -5,11 +5,13 @@ import (
 	"slices"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
 	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
 	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 )
 
 // ready yields the nodes that take new work.
@@ -40,6 +42,9 @@ func (a *attempt) fits(group int, n *state.Node, instead *state.Alloc) bool {
 	used := a.in.View.Usage(n.Key).Ask()
 	if a.in.InFlight != nil {
 		used = used.Plus(a.in.InFlight(n.Key).Ask())
+	}
+	if !a.grants(group, n, instead) {
+		return false
 	}
 	ask, whole := a.cur.Asks[group], n.Spec.Capacity()
 	free := whole.Minus(used).Plus(instead.Ask())
@@ -73,21 +78,25 @@ func (a *attempt) placePinned(g *reconcile.Group) {
 
 // fillPinned places and returns the placements that found no room.
 func (a *attempt) fillPinned(g *reconcile.Group, change *GroupChange) (full []reconcile.Place) {
-	ask := a.cur.Asks[g.Index]
+	ask, alone := a.cur.Asks[g.Index], grant.Of(g.Spec)
 	cols, chained := command.Placements{Group: uint16(g.Index)}, false
 	var prevs []command.Replaced
 	for _, s := range g.Place {
-		n, id := a.pool.find(s.Node), fleet.UUID{}
+		n, id, held := a.pool.find(s.Node), fleet.UUID{}, wire.Granted("")
 		if n != nil && !s.NoRoom {
-			id = a.room(n, ask, g.Spec.Name)
+			id, held = a.takePinned(g, n, alone)
 		}
 		if id.IsZero() {
 			full = append(full, s)
-			if n != nil && s.Replace {
-				give(n, s.Prev.Ask(), -1) // it runs on
+			if n != nil && s.Replace { // it runs on, and holds what nobody else is given on its node in the meantime
+				give(n, s.Prev.Ask(), -1)
 				n.InJob++
+				a.pool.regain(s.Prev)
 			}
 			continue
+		}
+		if alone != nil {
+			cols.Granted = append(cols.Granted, held)
 		}
 		give(n, ask, -1)
 		n.InJob++
@@ -142,8 +151,9 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 	if len(full) == 0 {
 		return m
 	}
-	m.NodesExhausted, m.CoalescedFailures = len(full), len(full)-1
+	m.CoalescedFailures = len(full) - 1
 	dims := dimensions(a.cur.Asks[g.Index])
+	alone, held := grant.Of(g.Spec), lacks{at: map[string]int{}}
 	for _, s := range full {
 		i, there := slices.BinarySearchFunc(a.pool.nodes, s.Node, func(n rank.Node, k state.NodeKey) int { return int(n.Key) - int(k) })
 		if !there {
@@ -157,8 +167,13 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 		for k := range dims {
 			dims[k].see(&rank.Node{Key: n.Key, Cap: n.Cap, Free: free}, i, true)
 		}
+		if alone != nil {
+			held.see(a.pool.heldWithout(i, s).Lacks(alone, grant.Holders{View: a.in.View, Node: a.pool.rows[i]}), a.pool.rows[i].Spec.Name)
+		}
 	}
 	exhausted(m, dims, a.pool)
+	held.add(m)
+	m.NodesExhausted = len(full)
 	a.mayHelp(m, a.cur.Asks[g.Index], func(yield func(int) bool) {
 		for _, s := range full {
 			if i, there := a.pool.position(s.Node); there && !yield(i) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
 	"github.com/dunlin-edge/dunlin/control/scheduler/rank"
 	"github.com/dunlin-edge/dunlin/control/scheduler/reconcile"
@@ -19,8 +20,9 @@ type placing struct {
 	checker *feasible.Checker
 	request rank.Request
 	ranker  *rank.Ranker
-	may     []bool  // by position in the pool: the rules admit it
-	shares  []limit // parallel to request.Limits
+	may     []bool     // by position in the pool: the rules admit it
+	shares  []limit    // parallel to request.Limits, which ends with that of ask
+	ask     *grant.Ask // nil: its allocations hold nothing alone
 	best    []rank.Scored
 	failed  []reconcile.Place
 	short   int // how many found no place
@@ -38,7 +40,7 @@ func (a *attempt) place(g *reconcile.Group) {
 	}
 	outcome := state.GroupOutcome{Group: g.Spec.Name}
 	if len(g.Place) > 0 {
-		p := a.newPlacing(g)
+		p := a.newPlacing(g, false)
 		outcome.Placed = p.fill(&change)
 		a.lookAt(g, &change)
 		outcome.Queued = len(p.failed)
@@ -72,14 +74,14 @@ func (a *attempt) joinOutcome(o *state.GroupOutcome) {
 	}
 }
 
-func (a *attempt) newPlacing(g *reconcile.Group) *placing {
+func (a *attempt) newPlacing(g *reconcile.Group, eachRule bool) *placing {
 	a.pool.enter(g)
 	ver := a.cur
 	if g.Version != nil {
 		ver = g.Version
 		a.beside(g)
 	}
-	p := &placing{attempt: a, group: g, ver: ver, checker: feasible.New(ver.Spec, g.Spec)}
+	p := &placing{attempt: a, group: g, ver: ver, checker: feasible.New(ver.Spec, g.Spec), eachRule: eachRule}
 	hosts := p.checker.Hosts()
 	if p.perNode = fleet.PerNode(ver.Spec.Type); p.perNode {
 		hosts.OnePerGroup = true
@@ -93,6 +95,9 @@ func (a *attempt) newPlacing(g *reconcile.Group) *placing {
 		p.may[i] = p.checker.Judge(row.Spec) && (!a.pool.mixed || row.Spec.InPool(ver.Spec.NodePool))
 	}
 	p.request.Affinity, p.request.Spreads, p.request.Limits = p.affinities(), p.spreads(), p.limits()
+	if limit, some := p.grantLimit(); some {
+		p.request.Limits = append(p.request.Limits, limit)
+	}
 	p.ranker = rank.New(p.request, a.pool.nodes, func(i int) bool { return p.may[i] })
 	p.best = p.ranker.Best(fleet.ScoresShownMax)
 	return p
@@ -129,6 +134,9 @@ func (p *placing) fill(change *GroupChange) int {
 		cols.Nodes = append(cols.Nodes, p.pool.nodes[i].Key)
 		cols.Names = append(cols.Names, s.Index)
 		cols.IDs = append(cols.IDs, id)
+		if p.ask != nil {
+			cols.Granted = append(cols.Granted, p.grant(i))
+		}
 		prev := command.Replaced{Reschedule: s.Reschedule, Delay: fleet.Duration(s.Delay)}
 		if s.Prev != nil {
 			prev.Alloc, chained = s.Prev.ID, true

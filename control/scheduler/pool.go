@@ -20,12 +20,14 @@ type pool struct {
 	mixed  bool          // versions of the job may name different pools
 	// outside are the nodes of other node pools than the job's.
 	outside []*state.Node
+	in      *Input
+	granted granted
 }
 
 // loadPool loads the nodes of the pools that the versions of a job name.
 func loadPool(in *Input, versions ...*fleet.Job) *pool {
 	p := &pool{
-		mixed: len(versions) > 1,
+		in: in, mixed: len(versions) > 1, granted: granted{on: slices.ContainsFunc(versions, asks)},
 		rows:  make([]*state.Node, 0, in.View.NodeCount()),
 		nodes: make([]rank.Node, 0, in.View.NodeCount()),
 	}
@@ -72,6 +74,7 @@ func (p *pool) position(k state.NodeKey) (int, bool) {
 // settle frees what the plan stops for good and counts what stays of the job.
 func (p *pool) settle(r *reconcile.Result) {
 	for _, s := range r.Stops {
+		p.release(s.Alloc)
 		if n := p.find(s.Alloc.Node); n != nil && s.Alloc.Holds() {
 			give(n, s.Alloc.Ask(), 1)
 		}
@@ -137,6 +140,7 @@ func (p *pool) enter(g *reconcile.Group) {
 	for _, s := range g.Place {
 		if n := p.replaced(s); n != nil {
 			give(n, s.Prev.Ask(), 1)
+			p.release(s.Prev)
 			n.InJob--
 		}
 	}
@@ -151,7 +155,7 @@ func (p *pool) restore(s reconcile.Place, one *rank.Request) bool {
 	}
 	n := &p.nodes[i]
 	a := s.Prev.Ask()
-	if !a.Within(n.Free) || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 {
+	if !a.Within(n.Free) || one.OnePerJob && n.InJob > 0 || one.OnePerGroup && n.InGroup > 0 || !p.regain(s.Prev) {
 		return false
 	}
 	give(n, a, -1)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"pgregory.net/rapid"
@@ -21,6 +22,7 @@ func TestPlansAreSound(t *testing.T) {
 				n.NodeResources.Memory.MemoryMB = int64(rapid.IntRange(0, 8).Draw(rt, "memory") * 256)
 				n.NodeResources.Disk.DiskMB = int64(rapid.IntRange(0, 8).Draw(rt, "disk") * 100) // 0: unknown
 				n.Meta["rack"] = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(rt, "rack")
+				n.NodeResources.MaxDynamicPort = rapid.IntRange(20001, 20004).Draw(rt, "dynamic")
 				n.Attributes["cpu.arch"] = rapid.SampledFrom([]string{"amd64", "arm64"}).Draw(rt, "arch")
 			})
 		}
@@ -48,6 +50,13 @@ func register(rt *rapid.T, r *region, typ string) {
 	perRack, spread := rapid.IntRange(0, 3).Draw(rt, "per rack"), rapid.Bool().Draw(rt, "spread")
 	memory := rapid.IntRange(1, 4).Draw(rt, "asks memory") * 200
 	disk := rapid.IntRange(0, 3).Draw(rt, "asks disk") * 100
+	var network []fleet.Network
+	switch rapid.IntRange(0, 4).Draw(rt, "ports") {
+	case 0:
+		network = []fleet.Network{{Ports: []fleet.Port{{Label: "a", Value: rapid.IntRange(20000, 20002).Draw(rt, "static")}, {Label: "b"}}}}
+	case 1:
+		network = []fleet.Network{{Ports: []fleet.Port{{Label: "a"}}}}
+	}
 	r.job(func(j *fleet.Job) {
 		j.TaskGroups[0].EphemeralDisk = &fleet.EphemeralDisk{SizeMB: &disk}
 		j.Type, j.TaskGroups[0].Count, j.TaskGroups[0].Tasks[0].Resources.MemoryMB = typ, &count, &memory
@@ -60,6 +69,7 @@ func register(rt *rapid.T, r *region, typ string) {
 		if perRack > 0 {
 			j.TaskGroups[0].Tasks[0].Constraints = []fleet.Constraint{{LTarget: "${meta.rack}", Operand: fleet.OpDistinctProperty, RTarget: fmt.Sprint(perRack)}}
 		}
+		j.TaskGroups[0].Networks = network
 		if spread {
 			j.Spreads = []fleet.Spread{{Attribute: "${meta.rack}"}}
 		}
@@ -93,6 +103,22 @@ func event(rt *rapid.T, r *region, typ string) {
 func checkState(rt *rapid.T, r *region) {
 	v := r.store.View()
 	job := v.JobByID("default", "app").Current()
+	held := map[state.NodeKey]*grant.Node{}
+	for a := range v.Allocs() {
+		if !a.Holds() {
+			continue
+		}
+		n := held[a.Node]
+		if n == nil {
+			n = grant.New(v.Node(a.Node).Spec)
+			held[a.Node] = n
+		}
+		g, err := v.Granted(a).Unpack()
+		if why := n.Clash(&g); err != nil || why != "" || grant.Of(a.GroupSpec()).Differs(&g) != "" {
+			rt.Fatalf("%s: %v %s %s", a.Name(), err, why, grant.Of(a.GroupSpec()).Differs(&g))
+		}
+		n.Hold(&g)
+	}
 	names := map[uint32]bool{}
 	used := map[state.NodeKey]fleet.Ask{}
 	for a := range v.Allocs() {
@@ -220,6 +246,7 @@ func checkProgress(rt *rapid.T, r *region, out *Output) {
 	for n := range v.Nodes() {
 		fits := v.Usage(n.Key).Ask().Plus(job.Asks[0]).Within(n.Spec.Capacity())
 		may := racks[n.Spec.Meta["rack"]] < rackMax(job) && n.Ready() && fits
+		may = may && grant.Load(v, n, "", nil).Room(grant.Of(group), 1) > 0
 		for _, c := range job.Spec.Constraints {
 			may = may && n.Spec.Attributes["cpu.arch"] == c.RTarget
 		}

@@ -177,6 +177,9 @@ func (r *region) apply(p *command.Plan) {
 			if err := x.InsertAllocs(rows, index); err != nil {
 				r.t.Fatal(err)
 			}
+			for i := range g.Granted {
+				x.Grant(rows[i], g.Granted[i])
+			}
 		}
 		for _, e := range p.Evals {
 			x.PutEval(e, index)

@@ -28,7 +28,7 @@ func Why(in Input, job *state.Job, only *state.Node) *fleet.JobExplanation {
 		if fleet.PerNode(cur.Spec.Type) {
 			short = 0
 		}
-		whole := newLook(in, job, groups).look(g, loadPool(&in, cur.Spec), short)
+		whole := newLook(in, job, groups).look(g, loadPool(&in, cur.Spec), short, false)
 		if whole.perNode {
 			e.Count = whole.everywhere(e.Live)
 		}
@@ -54,10 +54,10 @@ func newLook(in Input, job *state.Job, groups []reconcile.Group) *attempt {
 }
 
 // look is a placing that nothing is taken from.
-func (a *attempt) look(g *reconcile.Group, nodes *pool, short int) *placing {
+func (a *attempt) look(g *reconcile.Group, nodes *pool, short int, eachRule bool) *placing {
 	a.pool = nodes
 	a.pool.settle(&reconcile.Result{Groups: a.groups})
-	p := a.newPlacing(g)
+	p := a.newPlacing(g, eachRule)
 	p.short = short
 	return p
 }
@@ -104,14 +104,13 @@ func (p *placing) everywhere(live int) int {
 // single is the explanation of one node: its refusals by themselves, its score
 // among all.
 func (p *placing) single(in *Input, groups []reconcile.Group, g *reconcile.Group, only *state.Node, short int, e *fleet.GroupExplanation) {
-	alone := &pool{}
+	alone := &pool{in: in, granted: granted{on: asks(p.cur.Spec)}}
 	alone.add(in, only)
 	if !only.Ready() {
 		alone.absent = append(alone.absent, only)
 	}
 	one := newLook(*in, p.job, groups)
-	s := one.look(g, alone, short)
-	s.eachRule = true
+	s := one.look(g, alone, short, true)
 	m := &fleet.AllocMetric{NodesEvaluated: 1, NodesInPool: 1}
 	s.refusals(m)
 	for i := range m.Refusals {

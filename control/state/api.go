@@ -8,7 +8,7 @@ func (v *View) Allocation(a *Alloc) *fleet.Allocation {
 	out := &fleet.Allocation{
 		ID: fleet.AllocID(a.ID.String()), Namespace: spec.Namespace, EvalID: idOf[fleet.EvalID](a.Eval),
 		Name: a.Name(), JobID: spec.ID, JobVersion: a.Version.Version, Job: v.versionView(a.Version),
-		TaskGroup: a.GroupName(), AllocatedResources: a.GroupSpec().Resources(a.Exceeds),
+		TaskGroup: a.GroupName(), AllocatedResources: v.resources(a),
 		DesiredStatus: a.Desired.String(), ClientStatus: a.Observed.String(),
 		PreviousAllocation: idOf[fleet.AllocID](a.Prev), NextAllocation: idOf[fleet.AllocID](a.Next),
 		CreateIndex: a.CreateIndex, ModifyIndex: a.ModifyIndex, AllocModifyIndex: a.DesiredIndex,

@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/codec"
 )
 
@@ -38,6 +39,7 @@ const (
 	recNodeX      = 41 // extras of a node
 	recNodePool   = 50
 	recScheduler  = 51
+	recGranted    = 60 // of the allocation before
 	recExceeds    = 65 // the allocation before may exceed its memory
 	recDeployment = 75
 	recEnd        = 255
@@ -120,6 +122,9 @@ func (v *View) writeRecords(c *checkpointWriter) {
 		c.record(recAlloc, func(b []byte) []byte { return appendAlloc(b, a) })
 		if a.Exceeds { // in a record of its own: it is rare, and older versions read the rows
 			c.record(recExceeds, func(b []byte) []byte { return codec.AppendUint(b, uint64(a.Key)) })
+		}
+		if g := v.Granted(a); g != "" {
+			c.record(recGranted, func(b []byte) []byte { return wire.AppendGranted(codec.AppendUint(b, uint64(a.Key)), g) })
 		}
 	}
 	for m := range v.Modules() {

@@ -93,6 +93,8 @@ func (l *loader) load(body []byte) error {
 		return l.scheduler(body[1:])
 	case recExceeds:
 		return l.exceeds(codec.NewReader(body[1:]))
+	case recGranted:
+		return l.granted(r)
 	}
 	return fmt.Errorf("unknown record kind %d; it was written by a newer version", body[0])
 }

@@ -39,6 +39,7 @@ func (x *Txn) DeleteAlloc(a *Alloc) {
 	x.t.allocIDs.Delete(uuidEntry{id: a.ID})
 	x.t.allocsByNode.Delete(pair{uint32(a.Node), uint64(a.Key)})
 	x.t.allocsByJob.Delete(pair{uint32(a.Version.Job), uint64(a.Key)})
+	x.t.granted.Delete(grantedEntry{node: a.Node, alloc: a.Key})
 	x.touched.tables[TableAllocs] = true
 	x.touched.row(TableJobAllocs, uint64(a.Version.Job))
 }

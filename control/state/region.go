@@ -123,6 +123,11 @@ func (n *Node) TellsNew(list []wire.Orphan) bool {
 // SetOrphans replaces a node's orphans. Its device is told of those to be stopped.
 func (x *Txn) SetOrphans(n *Node, orphans []Orphan, index uint64) *Node {
 	c := *n
+	for _, o := range n.Orphans {
+		if o.Granted != "" && !slices.ContainsFunc(orphans, func(left Orphan) bool { return left.ID == o.ID }) {
+			c.CapacityAt = index // somebody may wait for what it held
+		}
+	}
 	c.Orphans = orphans
 	x.touched.tables[TableNodeAllocs] = true
 	x.touched.row(TableNodeAllocs, uint64(n.Key))

@@ -78,6 +78,9 @@ type Usage struct {
 	MemoryMB int64 // MiB
 	DiskMB   int64 // MiB
 	Allocs   int32
+	// Granted is what plans in flight give out of a node; a view's sums leave it
+	// empty, since [View.Held] says more.
+	Granted wire.Granted
 }
 
 // Ask is the usage without the count.

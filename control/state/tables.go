@@ -73,6 +73,7 @@ type tables struct {
 	allocIDs     *btree.BTreeG[uuidEntry]
 	allocsByNode *btree.BTreeG[pair]
 	allocsByJob  *btree.BTreeG[pair]
+	granted      *btree.BTreeG[grantedEntry] // of the few allocations that hold something
 
 	evals      *btree.BTreeG[*Eval]
 	evalIDs    *btree.BTreeG[uuidEntry]
@@ -125,6 +126,7 @@ func newTables() *tables {
 		allocIDs:      newTree(uuidLess),
 		allocsByNode:  newTree(pairLess),
 		allocsByJob:   newTree(pairLess),
+		granted:       newTree(grantedLess),
 		evals:         newTree(func(a, b *Eval) bool { return a.Key < b.Key }),
 		evalIDs:       newTree(uuidLess),
 		evalsByJob:    newTree(evalEntryLess),
@@ -146,6 +148,7 @@ func (t *tables) fork() *tables {
 	c.jobs, c.jobNames, c.perNode = t.jobs.Copy(), t.jobNames.Copy(), t.perNode.Copy()
 	c.allocs, c.allocIDs = t.allocs.Copy(), t.allocIDs.Copy()
 	c.allocsByNode, c.allocsByJob = t.allocsByNode.Copy(), t.allocsByJob.Copy()
+	c.granted = t.granted.Copy()
 	c.evals, c.evalIDs, c.evalsByJob, c.openEvals = t.evals.Copy(), t.evalIDs.Copy(), t.evalsByJob.Copy(), t.openEvals.Copy()
 	c.modules, c.invites = t.modules.Copy(), t.invites.Copy()
 	c.identities = t.identities.Copy()

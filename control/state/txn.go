@@ -137,6 +137,9 @@ func (x *Txn) InsertAllocs(rows []*Alloc, index uint64) error {
 // A change of what the device is told must also set DesiredIndex.
 func (x *Txn) UpdateAlloc(old *Alloc, changed Alloc, index uint64) {
 	changed.ModifyIndex = index
+	if old.Holds() != changed.Holds() {
+		x.holdGranted(&changed)
+	}
 	if old.Holds() {
 		x.addUsage(old.Node, old.Ask(), -1)
 	}

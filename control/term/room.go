@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -101,7 +102,20 @@ func (r *room) takes(v *state.View, version *state.JobVersion, group int, n *sta
 	if len(c.Properties()) > 0 {
 		return true // the end of an allocation here may let another node take one
 	}
-	return n.Ready() && fits(v, version, group, n) && c.Judge(n.Spec)
+	return n.Ready() && fits(v, version, group, n) && c.Judge(n.Spec) && grants(v, version, group, n)
+}
+
+// grants asks for ports and devices, with what the job itself holds on the node counted as free for the same reason.
+func grants(v *state.View, version *state.JobVersion, group int, n *state.Node) bool {
+	ask := grant.Of(&version.Spec.TaskGroups[group])
+	if ask == nil {
+		return true
+	}
+	own := func(k state.AllocKey) bool {
+		a := v.Alloc(k)
+		return a != nil && a.Version.Job == version.Job
+	}
+	return grant.Load(v, n, "", own).Room(ask, 1) > 0
 }
 
 // fits counts what the job itself has on the node as free, since a successor takes the place of its predecessor, and what may

@@ -62,7 +62,8 @@ type StartTask struct {
 	Job     *fleet.Job
 	Group   *fleet.TaskGroup
 	Task    *fleet.Task
-	Modules []string // digests that the task's config names; they are in the cache
+	Modules []string    // digests that the task's config names; they are in the cache
+	Granted wire.Grants // what the allocation alone holds of the device
 }
 
 // PrepareTask does what can be done of a start before it (Start is what will be asked), and answers TaskPrepared.

@@ -30,16 +30,20 @@ func (d *Device) crowded(e *entry, t *task.Task) bool {
 	return true
 }
 
-// before is an allocation that has to end before e starts, or nil. One that the device does not know has ended. One whose agent died
-// while a task started may run without anybody knowing, until its driver has ended that.
+// before is an allocation that has to end before e starts, or nil. One that the device does not know has ended.
 func (d *Device) before(e *entry) *entry {
 	for _, id := range e.Desired().After {
-		old := d.allocs[id]
-		if old != nil && (!old.Terminal() || slices.ContainsFunc(old.Tasks(), (*task.Task).Unknown)) {
+		if old := d.allocs[id]; old != nil && !old.over() {
 			return old
 		}
 	}
 	return nil
+}
+
+// over says that nothing of an allocation runs any more. One that has ended may still have a task that was started when the device
+// lost its power, whose token nobody wrote down: until its driver has looked for it and ended it.
+func (e *entry) over() bool {
+	return e.Terminal() && !slices.ContainsFunc(e.Tasks(), (*task.Task).Unknown)
 }
 
 // settleCrowd lets tasks start whose room is free now.

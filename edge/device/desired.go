@@ -116,7 +116,7 @@ func (d *Device) want(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
 
 // create takes a new allocation on. One that is to be stopped is answered for, so that the region can close it.
 func (d *Device) create(w *wire.DesiredAlloc, broken map[wire.JobKey]error) {
-	e := &entry{}
+	e := &entry{claims: claimsOf(w.Granted)}
 	e.Alloc = alloc.New(*w, nil, d.cfg.Seed, d.now)
 	if w.Stop {
 		d.admit(e)

@@ -38,6 +38,7 @@ type entry struct {
 	hold  *hold            // its stop waits; nil: it does not
 	ahead map[string]ahead // tasks that wait to start until an older version may stop
 
+	claims  claims
 	orphan  bool
 	cleared bool // files gone
 	buried  bool // the device has counted its end
@@ -63,11 +64,14 @@ type Device struct {
 	held    []fleet.UUID // entries with a hold
 	crowd   []waiter     // tasks that wait for others to end
 	booting bool
-	dead    []fleet.UUID // ended and with files, oldest first
-	tombs   []fleet.UUID // ended, without files, oldest first
-	timers  timers
-	status  telling
-	offline offline
+	// awaiting are entries that wait for the end of another, and released says that one that holds something has ended.
+	awaiting []fleet.UUID
+	released bool
+	dead     []fleet.UUID // ended and with files, oldest first
+	tombs    []fleet.UUID // ended, without files, oldest first
+	timers   timers
+	status   telling
+	offline  offline
 
 	// To be written.
 	dirty      []fleet.UUID
@@ -125,6 +129,7 @@ func (d *Device) Step(ev Event, now time.Time) []Action {
 	d.runTimers()
 	d.settleHolds()
 	d.settleCrowd()
+	d.settleClaims()
 	d.watchContact()
 	d.reap()
 	d.tell()
@@ -156,6 +161,11 @@ func (d *Device) boot(ev Boot) {
 		case a.Held != nil && b.Held == nil:
 			return -1
 		case a.Held == nil && b.Held != nil:
+			return 1
+		case ran(&a) != ran(&b): // and what holds something before what waits for it
+			if ran(&a) {
+				return -1
+			}
 			return 1
 		}
 		return compareID(a.Desired.ID, b.Desired.ID)
@@ -193,7 +203,8 @@ func (d *Device) restore(rec Record) {
 		}
 	}
 	a, cmds := alloc.Restore(rec.Record, specs, d.cfg.Seed, nil, d.now)
-	e := &entry{Alloc: a, orphan: rec.Orphan, cleared: rec.Cleared, seen: rec.Rev()}
+	e := &entry{Alloc: a, orphan: rec.Orphan, cleared: rec.Cleared, seen: rec.Rev(), claims: claimsOf(rec.Desired.Granted)}
+	e.claims.owns = ran(&rec)
 	d.allocs[rec.Desired.ID] = e
 	if rec.Held != nil && !e.Terminal() {
 		e.hold = &hold{Held: *rec.Held, told: true}
@@ -234,6 +245,7 @@ func (d *Device) taskHappened(ev TaskHappened) {
 		// Until this is on disk a boot asks for it again, which does no harm.
 		t.Step(ev.What, d.now)
 		d.include(e)
+		d.released = d.released || !e.claims.granted.Empty()
 		return
 	}
 	if t.Attempt() != ev.Attempt {
@@ -317,6 +329,7 @@ func instanceOf(e *entry, t *task.Task) Instance {
 func startOf(e *entry, t *task.Task) StartTask {
 	ft, n := e.group.needsOf(t.Name())
 	s := StartTask{Instance: instanceOf(e, t), Name: e.Desired().Name(), Index: e.Desired().Index, Exceeds: e.Desired().Exceeds, Job: e.job.Spec, Group: e.group.spec, Task: ft}
+	s.Granted = e.claims.granted
 	for _, ref := range n.modules {
 		s.Modules = append(s.Modules, ref.Digest)
 	}

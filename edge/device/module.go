@@ -103,7 +103,7 @@ func (d *Device) prepare(e *entry, t *task.Task) {
 		}
 		d.fetch(m)
 	}
-	if !missing && !d.crowded(e, t) && !d.getReady(e, t, n) {
+	if !missing && !d.crowded(e, t) && !d.getReady(e, t, n) && !d.awaitsHolder(e, t) {
 		d.step(e, t, task.Ready{})
 	}
 }

@@ -16,6 +16,7 @@ func (d *Device) bury(e *entry) {
 		d.status.orphans = true
 	}
 	d.unpin(e)
+	d.released = d.released || !e.claims.granted.Empty()
 	d.dead = append(d.dead, e.ID())
 }
 

@@ -120,7 +120,7 @@ func (d *Device) orphans() (out []wire.Orphan) {
 			continue
 		}
 		w := e.Desired()
-		out = append(out, wire.Orphan{ID: id, Job: w.Job, Group: w.Group, Index: w.Index, Status: e.ClientStatus(), CreateTime: w.CreateTime})
+		out = append(out, wire.Orphan{ID: id, Job: w.Job, Group: w.Group, Index: w.Index, Status: e.ClientStatus(), CreateTime: w.CreateTime, Granted: w.Granted})
 	}
 	return out
 }

@@ -257,6 +257,11 @@ func (w *world) checkStart(a device.StartTask) {
 			}
 		}
 	}
+	for _, other := range w.disk.Allocs {
+		if id := other.Desired.ID; id != a.Alloc && other.Desired.Granted != "" && other.Desired.Granted == rec.Desired.Granted && w.runningOf(id) > 0 {
+			w.t.Fatalf("%s is started while %s runs and holds the same", a.Alloc, id)
+		}
+	}
 	prefix := a.Alloc.String() + "/" + a.Instance.Task + "#"
 	for id := range w.running {
 		if strings.HasPrefix(id, prefix) && id != instanceID(a.Instance) {
@@ -522,6 +527,14 @@ func (w *world) place(job wire.JobKey) fleet.UUID {
 	w.placed++
 	u := fleet.UUID{w.placed}
 	w.desired[u] = &wire.DesiredAlloc{ID: u, Job: job, Group: "g", CreateTime: w.now.UnixNano()}
+	if job.ID == "a" { // one port, held by one of the job at a time: the region knows no others than those it wants
+		w.desired[u].Granted = portGranted(1)
+		for id, other := range w.desired {
+			if id != u && other.Granted != "" && !other.Stop && !fleet.ClientTerminal(w.known[id].Status) {
+				w.desired[u].Granted = ""
+			}
+		}
+	}
 	return u
 }
 

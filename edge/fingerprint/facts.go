@@ -60,6 +60,7 @@ var Facts = []Fact{
 	{Name: "link.type", Pace: Hot, kind: word, words: []string{"ethernet", "wifi", "cellular", "tunnel"}},
 	{Name: "link.metered", Pace: Hot, kind: yesNo},
 	{Name: "link.interface", Pace: Hot},
+	{Name: "unique.network.ip-address", Pace: Hot},
 	{Name: "link.mbits", Pace: Hot, kind: number, min: 1, max: 1e6},
 	{Name: "link.rtt_ms", Pace: Hot, kind: number, min: 1, max: 60_000, steps: []float64{1, 5, 20, 50, 100, 200, 500, 1000, 2000, 5000}},
 	{Name: "link.loss_percent", Pace: Hot, kind: number, min: 0, max: 100, steps: []float64{0, 1, 2, 5, 10, 20, 50}},

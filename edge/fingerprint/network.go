@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin-edge/dunlin/fleet"
 )
 
 // Flags of a route, as the kernel prints them.
@@ -112,6 +114,9 @@ func (p *prober) network() {
 		return
 	}
 	p.set("link.interface", name)
+	if p.address != nil {
+		p.set(fleet.AttributeAddress, p.address(name))
+	}
 	for range lowerMax {
 		// A bridge, a bond or a VLAN is as good as what is below it.
 		lower := p.glob("sys/class/net/" + name + "/lower_*")

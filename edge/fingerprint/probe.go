@@ -25,6 +25,8 @@ type Options struct {
 	DiskFree    int64     // MiB, overrides the probe; 0: probe
 	Overrides   Overrides // stand above all that is probed
 	Version     string    // of the agent
+	// Address is the address of an interface, empty if it has none; nil: not asked.
+	Address func(iface string) string
 }
 
 // Limits of a probe.
@@ -117,10 +119,11 @@ type prober struct {
 
 	throttles      uint64
 	throttlesKnown bool
+	address        func(iface string) string
 }
 
 func newProber(o *Options) *prober {
-	p := &prober{root: o.Root, attrs: map[string]string{}, overrides: o.Overrides}
+	p := &prober{root: o.Root, address: o.Address, attrs: map[string]string{}, overrides: o.Overrides}
 	if p.root == nil {
 		p.root = os.DirFS("/")
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,6 +85,9 @@ func (e *env) printAlloc(a *fleet.Allocation, next time.Time) error {
 		return err
 	}
 	e.printGiven(a.AllocatedResources)
+	if err := e.printAddresses(a); err != nil {
+		return err
+	}
 	for _, name := range sortedKeys(a.TaskStates) {
 		s := a.TaskStates[name]
 		fmt.Fprintf(e.Out, "\ntask %q is %s", name, s.State)
@@ -133,6 +138,30 @@ func shortIDs(ids []fleet.AllocID) (out []string) {
 		out = append(out, fleet.ShortID(id))
 	}
 	return out
+}
+
+// printAddresses shows the ports that an allocation alone holds of its device.
+func (e *env) printAddresses(a *fleet.Allocation) error {
+	if a.AllocatedResources == nil || len(a.AllocatedResources.Shared.Ports) == 0 {
+		return nil
+	}
+	fmt.Fprintln(e.Out, "\nAllocation Addresses")
+	t := newTable(e.Out, "LABEL", "DYNAMIC", "ADDRESS")
+	for _, n := range a.AllocatedResources.Shared.Networks {
+		for _, list := range []struct {
+			ports   []fleet.Port
+			dynamic bool
+		}{{n.ReservedPorts, false}, {n.DynamicPorts, true}} {
+			for _, p := range list.ports {
+				addr := net.JoinHostPort(n.IP, strconv.Itoa(p.Value))
+				if p.To != 0 {
+					addr += fmt.Sprintf(" -> %d", p.To)
+				}
+				t.row(p.Label, list.dynamic, addr)
+			}
+		}
+	}
+	return t.flush()
 }
 
 func words(status, why string) string {

@@ -132,7 +132,12 @@ func mendDevice(log *slog.Logger) func(dir string) (*trust.Material, error) {
 
 func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {
 	return func(context.Context) (*fleet.Node, error) {
-		return fingerprint.Probe(probeOptions(cfg))
+		n, err := fingerprint.Probe(probeOptions(cfg))
+		if err != nil {
+			return nil, err
+		}
+		n.NodeResources.MinDynamicPort, n.NodeResources.MaxDynamicPort = cfg.Client.MinDynamicPort, cfg.Client.MaxDynamicPort
+		return n, nil
 	}
 }
 
@@ -143,12 +148,39 @@ func reprober(cfg *config.Config) func(fingerprint.Pace) fingerprint.Reading {
 func probeOptions(cfg *config.Config) fingerprint.Options {
 	return fingerprint.Options{
 		DataDir: cfg.DataDir, CPUTotal: cfg.Client.CPUTotal, MemoryTotal: cfg.Client.MemoryTotal, DiskFree: cfg.Client.DiskFree, Overrides: cfg.Client.Overrides, Version: Version,
+		Address: addressOf,
 	}
+}
+
+// addressOf is the first address of an interface that others can reach; IPv4 first,
+// as tasks of the field expect.
+func addressOf(iface string) string {
+	i, err := net.InterfaceByName(iface)
+	if err != nil {
+		return ""
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return ""
+	}
+	six := ""
+	for _, a := range addrs {
+		ip, ok := a.(*net.IPNet)
+		switch {
+		case !ok || !ip.IP.IsGlobalUnicast():
+		case ip.IP.To4() != nil:
+			return ip.IP.String()
+		case six == "":
+			six = ip.IP.String()
+		}
+	}
+	return six
 }
 
 func reserved(c *config.Client) fleet.NodeReserved {
 	return fleet.NodeReserved{
 		CPU: fleet.NodeCPU{CPUShares: c.ReservedCPU}, Memory: fleet.NodeMemory{MemoryMB: c.ReservedMemory}, Disk: fleet.NodeDisk{DiskMB: c.ReservedDisk},
+		Networks: fleet.NodeReservedNetworks{ReservedHostPorts: c.ReservedPorts},
 	}
 }
 

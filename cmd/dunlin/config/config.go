@@ -96,6 +96,9 @@ type Client struct {
 	NodeClass      string
 	NodePool       string
 	RawExec        bool
+	ReservedPorts  string // port numbers and ranges: "22,8500-8600"
+	MinDynamicPort int    // 0: the default, here and below
+	MaxDynamicPort int
 	ReservedCPU    int64 // MHz
 	ReservedMemory int64 // MiB
 	ReservedDisk   int64 // MiB
@@ -157,10 +160,13 @@ type file struct {
 		Memory    int64             `hcl:"memory_total_mb,optional"`
 		Disk      int64             `hcl:"disk_free_mb,optional"`
 		Reserved  *struct {
-			CPU    int64 `hcl:"cpu,optional"`
-			Memory int64 `hcl:"memory,optional"`
-			Disk   int64 `hcl:"disk,optional"`
+			CPU    int64  `hcl:"cpu,optional"`
+			Memory int64  `hcl:"memory,optional"`
+			Disk   int64  `hcl:"disk,optional"`
+			Ports  string `hcl:"reserved_ports,optional"`
 		} `hcl:"reserved,block"`
+		MinPort     int `hcl:"min_dynamic_port,optional"`
+		MaxPort     int `hcl:"max_dynamic_port,optional"`
 		Fingerprint *struct {
 			Override hcl.Expression `hcl:"override,optional"`
 		} `hcl:"fingerprint,block"`
@@ -354,6 +360,10 @@ func (f *file) client(name string, c *Config) error {
 			return fmt.Errorf("%s: client.reserved has cpu = %d, memory = %d, disk = %d; use 0 or more (MHz and MiB)", name, r.CPU, r.Memory, r.Disk)
 		}
 		c.Client.ReservedCPU, c.Client.ReservedMemory, c.Client.ReservedDisk = r.CPU, r.Memory, r.Disk
+		c.Client.ReservedPorts = r.Ports
+	}
+	if err := f.ports(name, c.Client); err != nil {
+		return err
 	}
 	if err := f.Client.Link.link(name, &c.Client.Link); err != nil {
 		return err
@@ -380,6 +390,20 @@ func (f *file) client(name string, c *Config) error {
 	}
 	if len(c.Client.Servers) == 0 && c.Server == nil {
 		return fmt.Errorf("%s: client.servers is empty; name at least one server as \"host:%d\"", name, DefaultQUICPort)
+	}
+	return nil
+}
+
+// ports is which port numbers the device gives out.
+func (f *file) ports(name string, c *Client) error {
+	c.MinDynamicPort, c.MaxDynamicPort = f.Client.MinPort, f.Client.MaxPort
+	from, to := or(c.MinDynamicPort, fleet.MinDynamicPort), or(c.MaxDynamicPort, fleet.MaxDynamicPort)
+	if from < 1 || to > 65535 || from > to {
+		return fmt.Errorf("%s: client.min_dynamic_port = %d and max_dynamic_port = %d are no range of ports; use 1 to 65535 (%d and %d when left out)",
+			name, from, to, fleet.MinDynamicPort, fleet.MaxDynamicPort)
+	}
+	if _, err := fleet.ParsePorts(c.ReservedPorts); err != nil {
+		return fmt.Errorf("%s: client.reserved.reserved_ports: %w", name, err)
 	}
 	return nil
 }
