@@ -104,6 +104,15 @@ func (n *Network) SortPorts() {
 	n.Ports = nil
 }
 
+// MarshalJSON writes ports that are not sorted yet as if they were: a copy of a job
+// goes through JSON, and would lose them.
+func (n Network) MarshalJSON() ([]byte, error) {
+	type plain Network // without this method
+	n.DynamicPorts, n.ReservedPorts = slices.Clip(n.DynamicPorts), slices.Clip(n.ReservedPorts)
+	n.SortPorts()
+	return json.Marshal(plain(n))
+}
+
 // canonicalPorts sorts by label: the order of ports means nothing, and what an
 // allocation holds stays valid under a version that only writes them in another.
 func canonicalPorts(ps []Port) []Port {

@@ -81,3 +81,15 @@ func TestParsePorts(t *testing.T) {
 		t.Error("a range whose end is before its begin has no port")
 	}
 }
+
+// A copy goes through JSON, which has no list of ports as job files write them.
+func TestACopyKeepsUnsortedPorts(t *testing.T) {
+	j := &Job{ID: "web", TaskGroups: []TaskGroup{{Name: "g", Networks: []Network{{Ports: []Port{{Label: "a"}, {Label: "b", Value: 80}}}}}}}
+	n := j.Clone().TaskGroups[0].Networks[0]
+	if len(n.DynamicPorts) != 1 || len(n.ReservedPorts) != 1 || n.ReservedPorts[0].Value != 80 {
+		t.Fatalf("%+v", n)
+	}
+	if len(j.TaskGroups[0].Networks[0].Ports) != 2 {
+		t.Fatal("a copy changed the original")
+	}
+}

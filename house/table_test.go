@@ -116,7 +116,7 @@ var table = []line{
 	{"cmd/dunlin/cli", "api cmd/dunlin/config control/reap control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module sim/devices wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
 		"the command line starts both roots and is a client of the API; the build tag edgeonly leaves control/server out"},
 	{"cmd/dunlin", "cmd/dunlin/cli runtime/engine runtime/host", "", "the three programs in the binary: command line, host, guest"},
-	{"sim/region", "control/broker control/command control/desired control/liveness control/reap control/scheduler control/scheduler/reconcile control/state control/term drivers/driver edge/device edge/task fleet wire",
+	{"sim/region", "control/broker control/command control/desired control/grant control/liveness control/plan control/reap control/scheduler control/scheduler/reconcile control/state control/term drivers/driver edge/device edge/task fleet wire",
 		"control/consensus control/leader control/session control/worker edge/agent wire/quicnet wire/trust",
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
 	{"sim/identity", "", "api control/server edge/agent fleet wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},

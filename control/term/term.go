@@ -29,6 +29,7 @@ type Config struct {
 	Broker   broker.Config
 	Liveness liveness.Config
 	Reap     reap.Config
+	Planted  plan.Planted
 }
 
 // flight is a proposal under way.
@@ -234,7 +235,7 @@ func (t *Term) verify() {
 		if !ok {
 			return
 		}
-		v := plan.Verify(t.view, t.overlay.Usage(), s.Plan)
+		v := t.cfg.Planted.Verify(t.view, t.overlay.Usage(), s.Plan)
 		placements := 0
 		for i := range s.Plan.Groups {
 			placements += len(s.Plan.Groups[i].IDs)

@@ -38,6 +38,8 @@ const (
 	BugEvictRefused     Bug = "evict for placements that were refused"
 	BugEvictForgotten   Bug = "forget the evaluations of what was evicted"
 	BugStartCrowded     Bug = "start what was given the room of others while they run"
+	BugGrantsUnchecked  Bug = "commit what plans hold of nodes without the check"
+	BugGrantsForgotten  Bug = "take what plans in flight hold of nodes for free"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -49,6 +51,7 @@ var bugs = []Bug{
 	BugStepForgotten, BugStepTooLarge, BugHealthIgnored,
 	BugCanariesIgnored, BugCanaryTooMany, BugPauseIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
 	BugEvictRefused, BugEvictForgotten, BugStartCrowded,
+	BugGrantsUnchecked, BugGrantsForgotten,
 }
 
 // planted is the part that the device's own hook carries.

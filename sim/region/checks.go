@@ -139,6 +139,7 @@ func (c *checks) planned(before, after *state.View, p *command.Plan, index uint6
 		}
 	}
 	c.evicted(before, after, p, index)
+	c.heldOnce(after, index)
 	c.reunited(before, after, p, index)
 	c.stepped(before, p, index)
 	c.rolled(before, after, p, index)
@@ -311,6 +312,7 @@ func (c *checks) starts(m *machine, a device.StartTask) {
 	}
 	c.alone(m, a)
 	c.crowded(m, a)
+	c.startsAlone(m, a)
 	row := c.s.server.store.View().AllocByID(a.Alloc)
 	if row != nil && (row.Observed == state.ObservedComplete || row.Observed == state.ObservedFailed) {
 		c.s.object("device %d starts %s, which the region knows to be %s", m.n, instanceID(a.Instance), row.Observed)

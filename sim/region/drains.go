@@ -56,6 +56,8 @@ func (c *checks) drains(v *state.View) {
 			switch {
 			case a.Holds() && a.Version.Spec.Type == fleet.JobTypeService && !late, a.Holds() && !a.GroupSpec().Replaced():
 				waits++
+			case a.Holds() && fleet.Finite(a.Version.Spec.Type) && n.Away() && !late:
+				waits++ // for its own end, which nobody can tell
 			case a.Holds() && !(fleet.PerNode(a.Version.Spec.Type) && n.Drain.IgnoreSystem):
 				rest++
 			}

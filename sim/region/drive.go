@@ -83,7 +83,7 @@ func (m *machine) start(id string, a device.StartTask) {
 			return
 		}
 		m.s.checks.starts(m, a)
-		p := &process{in: a.Instance, job: a.Job, group: a.Group, name: a.Name, modules: a.Modules}
+		p := &process{in: a.Instance, job: a.Job, group: a.Group, name: a.Name, modules: a.Modules, granted: a.Granted}
 		m.running[id] = p
 		m.s.result.Starts++
 		m.note("starts %s of %s", id, a.Name)

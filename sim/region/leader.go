@@ -9,6 +9,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/broker"
 	"github.com/dunlin-edge/dunlin/control/command"
 	"github.com/dunlin-edge/dunlin/control/liveness"
+	"github.com/dunlin-edge/dunlin/control/plan"
 	"github.com/dunlin-edge/dunlin/control/reap"
 	"github.com/dunlin-edge/dunlin/control/scheduler"
 	"github.com/dunlin-edge/dunlin/control/state"
@@ -51,6 +52,7 @@ func newLeadership(v *server) *leadership {
 			EvalAge: 15 * time.Second, BatchEvalAge: 20 * time.Second, JobAge: 30 * time.Second, NodeAge: 40 * time.Second, Every: 10 * time.Second,
 		},
 	}
+	cfg.Planted = plan.Planted{GrantsUnchecked: l.s.opts.Bug == BugGrantsUnchecked, GrantsForgotten: l.s.opts.Bug == BugGrantsForgotten}
 	if l.s.opts.Bug == BugNeverLost {
 		cfg.Liveness.LostMin, cfg.Liveness.LostMax = never, never
 	}

@@ -58,6 +58,7 @@ type process struct {
 	group   *fleet.TaskGroup
 	name    string // of the allocation
 	modules []string
+	granted wire.Grants
 }
 
 func instanceID(in device.Instance) string {

@@ -2,6 +2,7 @@ package region
 
 import (
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
@@ -50,6 +51,7 @@ func (c *checks) everywhere(v *state.View, j *state.Job) {
 				}
 			}
 			fits := v.Usage(n.Key).Ask().Plus(ask).Within(n.Spec.Capacity())
+			fits = fits && grant.Load(v, n, "", nil).Room(grant.Of(g), 1) > 0
 			switch wants := *g.Count > 0 && n.Ready() && n.Spec.InPool(j.Current().Spec.NodePool) && meets(g, n); {
 			case live > 1:
 				c.s.object("at rest node %s has %d of group %s of job %s", n.Spec.Name, live, g.Name, j.ID)

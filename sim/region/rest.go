@@ -128,6 +128,7 @@ func (c *checks) allocation(v *state.View, a *state.Alloc) {
 	switch n := m.runningOf(a.ID); {
 	case a.Holds() && !known:
 		c.s.object("at rest %s (%s) is wanted on device %d, which does not know it", a.Name(), short(a.ID), m.n)
+	case a.Holds() && n == 0 && waitsForOrphan(v, a):
 	case a.Holds() && (n == 0 || dev.Status != fleet.ClientRunning):
 		c.s.object("at rest %s (%s) is wanted on device %d; it is %s there and %d tasks run", a.Name(), short(a.ID), m.n, dev.Status, n)
 	case a.Holds() && fleet.Finite(a.Version.Spec.Type):

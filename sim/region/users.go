@@ -3,6 +3,7 @@ package region
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
@@ -12,14 +13,18 @@ import (
 
 // users register, change and stop jobs, and keep what they were promised.
 type users struct {
-	s    *sim
-	jobs []*fleet.Job // last version tried, by number; nil: never
+	s     *sim
+	jobs  []*fleet.Job // last version tried, by number; nil: never
+	ports *rand.Rand   // see likely; nil: nobody wants ports
 }
 
 const jobsMax = 10
 
 func (u *users) begin() {
 	u.jobs = make([]*fleet.Job, jobsMax)
+	if u.s.opts.Seed%2 == 1 {
+		u.ports = rand.New(rand.NewPCG(u.s.opts.Seed, 60))
+	}
 	u.s.after(u.s.between(time.Second, 5*time.Second), "user acts", u.act)
 	u.s.after(u.s.between(3*time.Second, 10*time.Second), "operator sets up", u.preemption)
 	u.s.after(u.s.between(20*time.Second, time.Minute), "operator looks", u.lookAtBrake)
@@ -51,6 +56,9 @@ func (u *users) once() {
 	switch pick := u.s.rng.IntN(100); {
 	case j == nil || pick < 25:
 		u.register(i, u.newJob(i))
+		if k := (i + 1) % len(u.jobs); u.likely(400) { // two at once want the same of the nodes more often than one after the other
+			u.register(k, u.newJob(k))
+		}
 	case pick < 70:
 		u.register(i, u.changed(j))
 	case pick < 80:
@@ -213,6 +221,7 @@ func (u *users) newJob(i int) *fleet.Job {
 			g.Affinities = []fleet.Affinity{{LTarget: "${attr.arch}", RTarget: "amd64", Weight: fleet.Ptr(-30)}}
 		}
 	}
+	g.Networks = u.network()
 	j.TaskGroups = []fleet.TaskGroup{g}
 	if s.chance(200) {
 		second := g
@@ -258,6 +267,10 @@ func (u *users) newTask(name string) fleet.Task {
 func (u *users) changed(old *fleet.Job) *fleet.Job {
 	j := old.Clone()
 	g := &j.TaskGroups[0]
+	if u.likely(150) {
+		g.Networks = u.network()
+		return j
+	}
 	switch u.s.rng.IntN(7) {
 	case 0:
 		g.Count = fleet.Ptr(u.s.rng.IntN(6))
