@@ -75,6 +75,8 @@ func (c *checks) updated(v *state.View, j *state.Job) {
 			switch {
 			case a.GroupName() == g.Name && a.Desired != state.DesiredRun && !a.Observed.Terminal() && !g.Replaced():
 				return // its end is awaited, from a device that may never come back
+			case a.GroupName() == g.Name && a.Holds() && waitsForOrphan(v, a):
+				return // an operator decides about that one
 			case a.GroupName() != g.Name || j.Stop || g.Step() == 0 || a.Desired != state.DesiredRun || !a.Next.IsZero():
 			case a.Observed.Terminal() && fleet.UpdateKind(a.GroupSpec(), g, a.Version.Spec, cur.Spec) != fleet.ChangeRestart:
 				return // it failed, and the update stops there
