@@ -302,16 +302,35 @@ func (s *sorter) assign(h holder) {
 	}
 }
 
-// fill takes the smallest indexes that no holder has. Holders are sorted.
+// fill takes the indexes of those that may come back, so that each has its successor
+// when it does, then the smallest that no holder has. Holders are sorted.
 func (s *sorter) fill(need int) {
+	var away []uint32
+	for index, v := range s.vacant {
+		if v.prev.Holds() {
+			away = append(away, index)
+		}
+	}
+	slices.Sort(away)
+	held := func(index uint32) bool {
+		_, ok := slices.BinarySearchFunc(s.holders, index, func(h holder, index uint32) int { return cmp.Compare(h.alloc.Index, index) })
+		return ok
+	}
+	away = slices.DeleteFunc(away, held)
+	away = away[:min(len(away), max(need, 0))]
+	for _, index := range away {
+		s.group.Place = append(s.group.Place, s.placeAt(index))
+	}
 	next := 0
-	for index := uint32(0); need > 0; index++ {
+	for index, left := uint32(0), need-len(away); left > 0; index++ {
 		if next < len(s.holders) && s.holders[next].alloc.Index == index {
 			next++
 			continue
 		}
-		s.group.Place = append(s.group.Place, s.placeAt(index))
-		need--
+		if _, taken := slices.BinarySearch(away, index); !taken {
+			s.group.Place = append(s.group.Place, s.placeAt(index))
+			left--
+		}
 	}
 }
 

@@ -127,6 +127,19 @@ func TestWhatGoes(t *testing.T) {
 	}
 }
 
+// The smallest index is not the one that is missed: its name would have two when the other is back.
+func TestWhatMayComeBackIsReplacedByName(t *testing.T) {
+	j := job(2)
+	j.Current().Spec.TaskGroups[0].Disconnect = &fleet.Disconnect{Replace: fleet.Ptr(true), LostAfter: fleet.Ptr(fleet.Duration(time.Second))}
+	fleet.Canonicalize(j.Current().Spec)
+	away := alloc(j, 3, state.ObservedRunning)
+	away.Node = 9
+	g := Reconcile(input(j, away)).Groups[0]
+	if got := indexes(&g); !slices.Equal(got, []uint32{0, 3}) || g.Place[1].Prev != away {
+		t.Fatalf("places %v: %+v", got, g.Place)
+	}
+}
+
 func TestReplacementSpeaksForTheReplaced(t *testing.T) {
 	j := job(1)
 	old := alloc(j, 0, state.ObservedFailed)
