@@ -54,6 +54,16 @@ func (n *Node) Lacks(a *Ask, who Holders) (out []Lack) {
 type Holders struct {
 	View *state.View
 	Node *state.Node
+	// Plan is what the plan that asks gives on the node itself. Who is told reads it after the plan has become allocations, so they are
+	// named as such. Of plans in flight nobody knows more than what they hold.
+	Plan []Given
+}
+
+// Given is what a plan gives one allocation of a job's group.
+type Given struct {
+	Job     fleet.JobID
+	Group   string
+	Granted wire.Granted
 }
 
 // Port is who holds a port: an allocation's job and group, an orphan, or a plan.
@@ -75,7 +85,7 @@ func (h Holders) who(holds func(*wire.Grants) bool) string {
 	}
 	for key, g := range h.View.Held(h.Node.Key) {
 		if a := h.View.Alloc(key); a != nil && held(g) {
-			return fmt.Sprintf("job %s's group %s", a.Version.Spec.ID, a.GroupName())
+			return groupWords(a.Version.Spec.ID, a.GroupName())
 		}
 	}
 	for i := range h.Node.Orphans {
@@ -83,5 +93,14 @@ func (h Holders) who(holds func(*wire.Grants) bool) string {
 			return fmt.Sprintf("orphan %s (%s)", fleet.AllocID(o.ID.String()), o.Name())
 		}
 	}
+	for _, o := range h.Plan {
+		if held(o.Granted) {
+			return groupWords(o.Job, o.Group)
+		}
+	}
 	return "what is being placed there now"
+}
+
+func groupWords(job fleet.JobID, group string) string {
+	return fmt.Sprintf("job %s's group %s", job, group)
 }

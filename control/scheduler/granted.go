@@ -21,6 +21,7 @@ type granted struct {
 	on   bool // some group of the job asks
 	held map[int]*grant.Node
 	gone map[state.AllocKey]bool // allocations that this plan stops
+	plan map[int][]grant.Given   // what this plan gives, for words
 }
 
 // asks reports whether any group of the job wants to hold something.
@@ -122,7 +123,21 @@ func (p *placing) grant(i int) wire.Granted {
 	if !ok {
 		panic("scheduler: a node was handed out that has not free what is asked for")
 	}
-	return g.Pack()
+	return p.pool.gives(i, p.cur.Spec.ID, p.group.Spec.Name, g.Pack())
+}
+
+// gives remembers whom this plan gave what on node i.
+func (p *pool) gives(i int, job fleet.JobID, group string, g wire.Granted) wire.Granted {
+	if p.granted.plan == nil {
+		p.granted.plan = map[int][]grant.Given{}
+	}
+	p.granted.plan[i] = append(p.granted.plan[i], grant.Given{Job: job, Group: group, Granted: g})
+	return g
+}
+
+// holders finds who holds something of node i.
+func (p *pool) holders(i int) grant.Holders {
+	return grant.Holders{View: p.in.View, Node: p.rows[i], Plan: p.granted.plan[i]}
 }
 
 // refuseGrants explains nodes that have not free what the group wants to hold.
@@ -135,7 +150,7 @@ func (p *placing) refuseGrants(m *fleet.AllocMetric) {
 		if !p.may[i] && !p.eachRule || p.ranker.Crowded(i) && !p.eachRule {
 			continue
 		}
-		x.see(p.pool.held(i).Lacks(p.ask, grant.Holders{View: p.in.View, Node: row}), row.Spec.Name)
+		x.see(p.pool.held(i).Lacks(p.ask, p.pool.holders(i)), row.Spec.Name)
 	}
 	x.add(m)
 }
@@ -197,7 +212,7 @@ func (a *attempt) takePinned(g *reconcile.Group, n *rank.Node, alone *grant.Ask)
 	if !ok {
 		panic("scheduler: a node that has room for what is asked for did not give it")
 	}
-	return id, got.Pack()
+	return id, a.pool.gives(i, a.cur.Spec.ID, g.Spec.Name, got.Pack())
 }
 
 // grants reports whether a node has free what one of a group holds, instead of an

@@ -48,7 +48,7 @@ func TestAStaticPortNeedsANodeEach(t *testing.T) {
 	if m.DimensionExhausted["port 8080"] != 2 || m.NodesExhausted != 2 || len(m.Refusals) != 1 {
 		t.Fatalf("metric: %+v", m)
 	}
-	if got := m.Refusals[0].Has; !strings.HasPrefix(got, "port 8080 is held by ") || !strings.HasSuffix(got, "; 2 nodes in all cannot give it") {
+	if got := m.Refusals[0].Has; !strings.HasPrefix(got, "port 8080 is held by job app's group web on n") || !strings.HasSuffix(got, "; 2 nodes in all cannot give it") {
 		t.Fatalf("has: %q", got)
 	}
 	wait := r.run(fleet.TriggerNodeUpdate)

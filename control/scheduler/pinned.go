@@ -168,7 +168,7 @@ func (a *attempt) pinnedMetric(g *reconcile.Group, full []reconcile.Place) *flee
 			dims[k].see(&rank.Node{Key: n.Key, Cap: n.Cap, Free: free}, i, true)
 		}
 		if alone != nil {
-			held.see(a.pool.heldWithout(i, s).Lacks(alone, grant.Holders{View: a.in.View, Node: a.pool.rows[i]}), a.pool.rows[i].Spec.Name)
+			held.see(a.pool.heldWithout(i, s).Lacks(alone, a.pool.holders(i)), a.pool.rows[i].Spec.Name)
 		}
 	}
 	exhausted(m, dims, a.pool)
