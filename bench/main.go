@@ -32,6 +32,7 @@ var lines = []line{
 	{"workers", "two schedulers and one on 1,000 simulated nodes: what is refused because they met, and how many nodes they need", 5 * time.Minute, workers},
 	{"lose", "500 of 5,000 simulated devices lost with 100,000 allocations on them all; a freed slot until a blocked allocation has it", 10 * time.Minute, lose},
 	{"million", "1,000 batch jobs × 1,000 on 5,000 simulated devices of `dunlin sim fleet`", 12 * time.Minute, million},
+	{"state", "the state of a region with 1,000,000 allocations: bytes of each, views, a checkpoint", 10 * time.Minute, stateRows},
 	{"footprint", "memory and CPU of idle agents, and of a device with one hello guest", 4 * time.Minute, footprint},
 	{"flash", "bytes that an idle device writes to its disk", 3 * time.Minute, idleWrites},
 	{"offline", "cold boot of a device without a server, until its Wasm task runs", 4 * time.Minute, coldBoot},
