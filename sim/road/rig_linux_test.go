@@ -18,9 +18,9 @@ import (
 
 // Limits of waits. They are long, for slow and busy machines: a test that passes never waits for them.
 const (
-	startLimit   = 30 * time.Second // for a process to be ready
-	settleLimit  = 45 * time.Second // for a region to reach what was asked
-	commandLimit = 60 * time.Second // for one command line
+	startLimit   = time.Minute      // for a process to be ready
+	settleLimit  = 2 * time.Minute  // for a region to reach what was asked
+	commandLimit = 3 * time.Minute  // for one command line
 	endLimit     = 15 * time.Second // for a process to end after SIGTERM
 	pollEvery    = 20 * time.Millisecond
 	logTailBytes = 6 << 10 // shown of each log on failure
