@@ -43,7 +43,7 @@ type Link interface {
 
 	// OpenStream opens a stream. It waits while the peer allows no more of them.
 	OpenStream(ctx context.Context) (Stream, error)
-	// AcceptStream waits for a stream that the peer opened and wrote to.
+	// AcceptStream waits for a stream that the peer opened and wrote to. Several may wait at once.
 	AcceptStream(ctx context.Context) (Stream, error)
 
 	// SendDatagram sends a message that may be lost or come out of order. A message that is too long for the path is
