@@ -25,6 +25,9 @@ type planner struct {
 	rows    []*state.Alloc
 	prevs   []Replaced     // of rows; nil when no placement replaces anything
 	granted []wire.Granted // of rows; shorter when the last hold nothing
+	// ended is one that the plan stops and that has ended since the plan was made, if a
+	// successor waits for its end: the report that told of it found nothing that waits.
+	ended *state.Alloc
 }
 
 func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
@@ -47,12 +50,12 @@ func applyPlan(x *state.Txn, index uint64, c Plan) (Planned, error) {
 		x.Grant(p.rows[i], g)
 	}
 	p.canaries()
-	ended := p.stop(m)
+	p.stop(m)
 	p.update()
 	p.linkPrevs()
 	putEvals(x, index, c.Evals, c.At)
-	if ended != nil {
-		m.evaluate(ended.Version.Job, fleet.TriggerAllocStop, x.Node(ended.Node).ID)
+	if p.ended != nil {
+		m.evaluate(p.ended.Version.Job, fleet.TriggerAllocStop, p.nodeID(p.ended.Node))
 	}
 	p.evict(m)
 	p.lookAgain(m, overtaken)
@@ -237,16 +240,14 @@ func (p *planner) inherit(a *state.Alloc, r Replaced) error {
 // The rows below were looked up in the checks; they are looked up again because
 // an allocation may stand in a plan more than once, each time changed.
 
-// stop returns one that has ended since the plan was made, if a successor waits for
-// its end: the report that told of it found nothing that waits.
-func (p *planner) stop(m *minter) (ended *state.Alloc) {
+func (p *planner) stop(m *minter) {
 	for i := range p.Stops {
 		s, a := &p.Stops[i], p.x.AllocByID(p.Stops[i].Alloc)
 		c := *a
 		if s.Desired != state.DesiredRun && a.Desired == state.DesiredRun {
 			c = stopRow(a, s.Desired, s.Reason, p.index, p.At)
 			if a.Observed.Terminal() && a.ModifyIndex > p.Snapshot && m.awaited(&c) {
-				ended = &c
+				p.ended = &c
 			}
 		}
 		if !s.Followup.IsZero() {
@@ -267,7 +268,14 @@ func (p *planner) stop(m *minter) (ended *state.Alloc) {
 		}
 		p.x.UpdateAlloc(a, c, p.index)
 	}
-	return ended
+}
+
+// nodeID is the ID of a node, zero if it is gone.
+func (p *planner) nodeID(k state.NodeKey) (id fleet.UUID) {
+	if n := p.x.Node(k); n != nil {
+		id = n.ID
+	}
+	return id
 }
 
 func (p *planner) update() {

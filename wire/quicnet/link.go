@@ -54,8 +54,8 @@ func (l *quicLink) OpenStream(ctx context.Context) (link.Stream, error) {
 }
 
 // AcceptStream lets one caller wait at a time. The library wakes one of several for all streams that come at once, and one that
-// begins to wait takes the wake-up of another: streams stay that nobody takes, until the link ends for want of news (seen in one
-// of a hundred runs of the conformance suite, which waits with 300).
+// begins to wait takes the wake-up of another: streams stay that nobody takes, until the link ends for want of news (seen in two
+// of some two thousand runs of the conformance suite, which waits with 300).
 func (l *quicLink) AcceptStream(ctx context.Context) (link.Stream, error) {
 	select {
 	case l.accepting <- struct{}{}:
