@@ -65,11 +65,8 @@ func AppendTasks(b []byte, tasks []TaskStatus) []byte {
 }
 
 // ReadTasks reads what AppendTasks wrote.
-func ReadTasks(r *codec.Reader) (tasks []TaskStatus) {
-	for range r.Count("tasks", fleet.TasksMax, 8) {
-		tasks = append(tasks, readTask(r))
-	}
-	return tasks
+func ReadTasks(r *codec.Reader) []TaskStatus {
+	return codec.List(r, "tasks", fleet.TasksMax, 8, readTask)
 }
 
 // ReadAllocStatus reads what AppendAllocStatus wrote.
@@ -103,14 +100,16 @@ func readTask(r *codec.Reader) TaskStatus {
 	t.Failed = r.Bool()
 	t.Restarts = r.Uint()
 	t.StartedAt, t.FinishedAt, t.RestartAt = r.Int(), r.Int(), r.Int()
-	for range r.Count("task events", fleet.TaskEventsMax, 3) {
-		e := fleet.CodedEvent{Code: fleet.EventCode(r.Byte()), Time: r.Int()}
-		for range r.Count("event arguments", fleet.EventArgsMax, 1) {
-			e.Args = append(e.Args, r.String("an event argument", fleet.EventArgBytesMax))
-		}
-		t.Events = append(t.Events, e)
-	}
+	t.Events = codec.List(r, "task events", fleet.TaskEventsMax, 3, readEvent)
 	return t
+}
+
+func readEvent(r *codec.Reader) fleet.CodedEvent {
+	return fleet.CodedEvent{Code: fleet.EventCode(r.Byte()), Time: r.Int(), Args: codec.List(r, "event arguments", fleet.EventArgsMax, 1, readEventArg)}
+}
+
+func readEventArg(r *codec.Reader) string {
+	return r.String("an event argument", fleet.EventArgBytesMax)
 }
 
 // StatusBatch is what changed since the last acknowledged batch. When Full is
@@ -146,10 +145,7 @@ func (m *StatusBatch) Append(b []byte) []byte {
 func (m *StatusBatch) Decode(r *codec.Reader) {
 	m.Seq = r.Uint()
 	m.Full = r.Bool()
-	m.Allocs = nil
-	for range r.Count("statuses", StatusesMax, 19) {
-		m.Allocs = append(m.Allocs, ReadAllocStatus(r))
-	}
+	m.Allocs = codec.List(r, "statuses", StatusesMax, 19, ReadAllocStatus)
 	m.Orphans = nil
 	if m.TellsOrphans = r.Bool(); m.TellsOrphans {
 		m.Orphans = ReadOrphans(r)

@@ -173,16 +173,11 @@ func (c Statuses) append(b []byte) []byte {
 }
 
 func readStatuses(r *codec.Reader) Statuses {
-	var c Statuses
-	for range r.Count("nodes", NodesMax, 17) {
-		n := NodeStatuses{Node: r.UUID()}
-		for range r.Count("statuses", wire.StatusesMax, 19) {
-			n.Allocs = append(n.Allocs, wire.ReadAllocStatus(r))
-		}
-		c.Nodes = append(c.Nodes, n)
-	}
-	c.At, c.Seed = r.Int(), readSeed(r)
-	return c
+	return Statuses{Nodes: codec.List(r, "nodes", NodesMax, 17, readNodeStatuses), At: r.Int(), Seed: readSeed(r)}
+}
+
+func readNodeStatuses(r *codec.Reader) NodeStatuses {
+	return NodeStatuses{Node: r.UUID(), Allocs: codec.List(r, "statuses", wire.StatusesMax, 19, wire.ReadAllocStatus)}
 }
 
 func (ModulePut) code() byte { return codeModulePut }

@@ -52,7 +52,7 @@ func Difference(v *state.View, node state.NodeKey, held wire.Generation) []*wire
 	}
 	out := []*wire.Desired{message()}
 	out[0].Full = full
-	out[0].Allocs = orphans(v.Node(node), full, held)
+	out[0].Allocs = slices.Grow(orphans(v.Node(node), full, held), min(len(changed), BytesGoal/rowBytes+1))
 	size := 0
 	for i, a := range changed {
 		m := out[len(out)-1]

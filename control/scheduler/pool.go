@@ -31,7 +31,7 @@ func loadPool(in *Input, versions ...*fleet.Job) *pool {
 		rows:  make([]*state.Node, 0, in.View.NodeCount()),
 		nodes: make([]rank.Node, 0, in.View.NodeCount()),
 	}
-	for row := range in.View.Nodes() {
+	for row, u := range in.View.Loads() {
 		if !slices.ContainsFunc(versions, func(j *fleet.Job) bool { return row.Spec.InPool(j.NodePool) }) {
 			p.outside = append(p.outside, row)
 			continue
@@ -40,13 +40,13 @@ func loadPool(in *Input, versions ...*fleet.Job) *pool {
 			p.absent = append(p.absent, row)
 			continue
 		}
-		p.add(in, row)
+		p.add(in, row, u)
 	}
 	return p
 }
 
-func (p *pool) add(in *Input, row *state.Node) {
-	u := in.View.Usage(row.Key)
+// add adds a node on which allocations of the state take so much.
+func (p *pool) add(in *Input, row *state.Node, u state.Usage) {
 	if in.InFlight != nil {
 		d := in.InFlight(row.Key)
 		u.CPU, u.MemoryMB, u.DiskMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB, u.DiskMB+d.DiskMB

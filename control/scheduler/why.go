@@ -105,7 +105,7 @@ func (p *placing) everywhere(live int) int {
 // among all.
 func (p *placing) single(in *Input, groups []reconcile.Group, g *reconcile.Group, only *state.Node, short int, e *fleet.GroupExplanation) {
 	alone := &pool{in: in, granted: granted{on: asks(p.cur.Spec)}}
-	alone.add(in, only)
+	alone.add(in, only, in.View.Usage(only.Key))
 	if !only.Ready() {
 		alone.absent = append(alone.absent, only)
 	}

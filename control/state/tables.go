@@ -1,6 +1,8 @@
 package state
 
 import (
+	"encoding/binary"
+
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/tidwall/btree"
 )
@@ -36,12 +38,11 @@ type uuidEntry struct {
 }
 
 func uuidLess(a, b uuidEntry) bool {
-	for i := range a.id {
-		if a.id[i] != b.id[i] {
-			return a.id[i] < b.id[i]
-		}
+	// The order of bytes, in two steps: IDs are random, and the first nearly always decides.
+	if x, y := binary.BigEndian.Uint64(a.id[:8]), binary.BigEndian.Uint64(b.id[:8]); x != y {
+		return x < y
 	}
-	return false
+	return binary.BigEndian.Uint64(a.id[8:]) < binary.BigEndian.Uint64(b.id[8:])
 }
 
 type usageEntry struct {

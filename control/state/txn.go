@@ -117,6 +117,7 @@ func (x *Txn) InsertAllocs(rows []*Alloc, index uint64) error {
 		}
 		seen[a.ID] = struct{}{}
 	}
+	sum := usageEntry{} // of rows in a row on one node, as best fit places them
 	for _, a := range rows {
 		a.Key = x.t.nextAlloc
 		x.t.nextAlloc++
@@ -126,11 +127,22 @@ func (x *Txn) InsertAllocs(rows []*Alloc, index uint64) error {
 		x.t.allocsByNode.Set(pair{uint32(a.Node), uint64(a.Key)})
 		x.t.allocsByJob.Set(pair{uint32(a.Version.Job), uint64(a.Key)})
 		if a.Holds() {
-			x.addUsage(a.Node, a.Ask(), 1)
+			if sum.node != a.Node {
+				x.putUsage(sum)
+				sum = usageEntry{a.Node, x.Usage(a.Node)}
+			}
+			sum.Usage = sum.add(a.Ask(), 1)
 		}
 		x.touchAlloc(a)
 	}
+	x.putUsage(sum)
 	return nil
+}
+
+func (x *Txn) putUsage(e usageEntry) {
+	if e.node != 0 { // keys begin at 1
+		x.t.usage.Set(e)
+	}
 }
 
 // UpdateAlloc replaces a row with a changed copy of it and keeps the sums right.
@@ -140,6 +152,15 @@ func (x *Txn) UpdateAlloc(old *Alloc, changed Alloc, index uint64) {
 	if old.Holds() != changed.Holds() {
 		x.holdGranted(&changed)
 	}
+	if takes := changed.Holds(); takes != old.Holds() || changed.Node != old.Node || changed.Ask() != old.Ask() {
+		x.moveUsage(old, &changed, index)
+	}
+	x.t.allocs.Set(&changed)
+	x.touchAlloc(&changed)
+}
+
+// moveUsage takes what a row used from the sums and adds what it uses now. Most changes, such as a report that it runs, change neither.
+func (x *Txn) moveUsage(old, changed *Alloc, index uint64) {
 	if old.Holds() {
 		x.addUsage(old.Node, old.Ask(), -1)
 	}
@@ -148,8 +169,6 @@ func (x *Txn) UpdateAlloc(old *Alloc, changed Alloc, index uint64) {
 	} else if old.Holds() {
 		x.Freed(old.Node, index)
 	}
-	x.t.allocs.Set(&changed)
-	x.touchAlloc(&changed)
 }
 
 func (x *Txn) addUsage(k NodeKey, a fleet.Ask, sign int64) {

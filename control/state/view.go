@@ -25,7 +25,9 @@ func (v *View) Hash() uint64 { return v.t.hash }
 func (v *View) Region() Region { return v.t.region }
 
 // Node returns a row by key, or nil.
-func (v *View) Node(key NodeKey) *Node { return get(v.t.nodes, &Node{Key: key}) }
+func (v *View) Node(key NodeKey) *Node {
+	return nodeProbes.find(v.t.nodes, func(n *Node) { n.Key = key })
+}
 
 // NodeByID returns a row by ID, or nil.
 func (v *View) NodeByID(id fleet.UUID) *Node {
@@ -42,6 +44,25 @@ func (v *View) Nodes() iter.Seq[*Node] { return scan(v.t.nodes) }
 // NodeCount is the number of nodes.
 func (v *View) NodeCount() int { return v.t.nodes.Len() }
 
+// Loads yields all nodes by key, each with what its allocations take: one walk through both tables. To look the usage up node by
+// node took a thirtieth of a server's time while it placed a million.
+func (v *View) Loads() iter.Seq2[*Node, Usage] {
+	return func(yield func(*Node, Usage) bool) {
+		it := v.t.usage.Iter()
+		defer it.Release()
+		more := it.First()
+		v.t.nodes.Scan(func(n *Node) bool {
+			for more && it.Item().node < n.Key {
+				more = it.Next()
+			}
+			if more && it.Item().node == n.Key {
+				return yield(n, it.Item().Usage)
+			}
+			return yield(n, Usage{})
+		})
+	}
+}
+
 // Usage is what a node's allocations take.
 func (v *View) Usage(key NodeKey) Usage {
 	e, _ := v.t.usage.Get(usageEntry{node: key})
@@ -49,7 +70,9 @@ func (v *View) Usage(key NodeKey) Usage {
 }
 
 // Job returns a row by key, or nil.
-func (v *View) Job(key JobKey) *Job { return get(v.t.jobs, &Job{Key: key}) }
+func (v *View) Job(key JobKey) *Job {
+	return jobProbes.find(v.t.jobs, func(j *Job) { j.Key = key })
+}
 
 // JobByID returns a row by name, or nil.
 func (v *View) JobByID(namespace string, id fleet.JobID) *Job {
@@ -79,7 +102,9 @@ func (v *View) PerNodeJobs() iter.Seq[*Job] {
 func (v *View) JobCount() int { return v.t.jobs.Len() }
 
 // Alloc returns a row by key, or nil.
-func (v *View) Alloc(key AllocKey) *Alloc { return get(v.t.allocs, &Alloc{Key: key}) }
+func (v *View) Alloc(key AllocKey) *Alloc {
+	return allocProbes.find(v.t.allocs, func(a *Alloc) { a.Key = key })
+}
 
 // AllocByID returns a row by ID, or nil.
 func (v *View) AllocByID(id fleet.UUID) *Alloc {
@@ -138,7 +163,11 @@ func (v *View) EvalCount() int { return v.t.evals.Len() }
 // new leader takes up.
 func (v *View) OpenEvals() iter.Seq[*Eval] {
 	return func(yield func(*Eval) bool) {
-		v.t.openEvals.Scan(func(k EvalKey) bool { return yield(get(v.t.evals, &Eval{Key: k})) })
+		probe := &Eval{}
+		v.t.openEvals.Scan(func(k EvalKey) bool {
+			probe.Key = k
+			return yield(get(v.t.evals, probe))
+		})
 	}
 }
 
@@ -170,6 +199,27 @@ func (v *View) Invites() iter.Seq[fleet.Invite] { return scan(v.t.invites) }
 
 func get[T any](t *btree.BTreeG[*T], key *T) *T {
 	row, _ := t.Get(key)
+	return row
+}
+
+// probes are rows that have a key and nothing else, to look others up by. The tree wants a whole row, and a new one for each look was
+// a fifteenth of all that a server allocated while it placed a million; a view is read by many, so it cannot keep one.
+type probes[T any] struct{ pool sync.Pool }
+
+var (
+	nodeProbes  probes[Node]
+	jobProbes   probes[Job]
+	allocProbes probes[Alloc]
+)
+
+func (p *probes[T]) find(t *btree.BTreeG[*T], name func(*T)) *T {
+	probe, ok := p.pool.Get().(*T)
+	if !ok {
+		probe = new(T)
+	}
+	name(probe)
+	row := get(t, probe)
+	p.pool.Put(probe)
 	return row
 }
 

@@ -32,7 +32,7 @@ func (f *filled) landed(v *state.View, p *command.Plan) {
 	}
 	if over := len(f.nodes) - RoomsMax; over > 0 {
 		f.floor = f.nodes[over-1].index
-		f.nodes = append(f.nodes[:0:0], f.nodes[over:]...)
+		f.nodes = f.nodes[over:] // append copies what is left when the array is full, not each plan
 	}
 }
 

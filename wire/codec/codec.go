@@ -92,10 +92,13 @@ func (r *Reader) Uint() uint64 {
 }
 
 // UintMax reads a varint that may be at most limit.
-func (r *Reader) UintMax(what string, limit uint64) uint64 {
+func (r *Reader) UintMax(what string, limit uint64) uint64 { return r.within("", what, limit) }
+
+// within is UintMax of a thing in two words, which are joined only for an error: a million statuses are read without one.
+func (r *Reader) within(of, what string, limit uint64) uint64 {
 	v := r.Uint()
 	if v > limit {
-		r.Fail(fmt.Errorf("%s is %d; at most %d is allowed", what, v, limit))
+		r.Fail(fmt.Errorf("%s%s is %d; at most %d is allowed", of, what, v, limit))
 		return 0
 	}
 	return v
@@ -146,7 +149,7 @@ func (r *Reader) Raw(n int) []byte {
 // Bytes reads length-prefixed bytes, at most limit. The result aliases the
 // input.
 func (r *Reader) Bytes(what string, limit int) []byte {
-	return r.Raw(int(r.UintMax("the length of "+what, uint64(limit))))
+	return r.Raw(int(r.within("the length of ", what, uint64(limit))))
 }
 
 // String reads a length-prefixed string of at most limit bytes.
@@ -158,12 +161,25 @@ func (r *Reader) String(what string, limit int) string {
 // at least minBytes: a count that cannot fit in what is left is an error before
 // anything is allocated for it.
 func (r *Reader) Count(what string, limit, minBytes int) int {
-	n := int(r.UintMax("the number of "+what, uint64(limit)))
+	n := int(r.within("the number of ", what, uint64(limit)))
 	if n*max(1, minBytes) > len(r.rest) {
 		r.Fail(fmt.Errorf("%d %s cannot fit in the %d bytes left: %w", n, what, len(r.rest), ErrShort))
 		return 0
 	}
 	return n
+}
+
+// List reads a list as Count bounds it; nil when it is empty.
+func List[T any](r *Reader, what string, limit, minBytes int, read func(*Reader) T) []T {
+	n := r.Count(what, limit, minBytes)
+	if n == 0 {
+		return nil
+	}
+	out := make([]T, n)
+	for i := range out {
+		out[i] = read(r)
+	}
+	return out
 }
 
 // UUID reads 16 bytes.
