@@ -136,6 +136,12 @@ func agree(v *View, m *model) error {
 		}
 	}
 	same("counts", []int{v.NodeCount(), v.JobCount(), v.AllocCount(), v.EvalCount()}, []int{len(m.nodes), len(m.jobs), len(m.allocs), len(m.evals)})
+	loads := 0
+	for n, u := range v.Loads() {
+		same("load", u, v.Usage(n.Key)) // which is compared with the model below
+		loads++
+	}
+	same("loads", loads, len(m.nodes))
 	for id, n := range m.nodes {
 		got := v.NodeByID(id)
 		if got == nil {

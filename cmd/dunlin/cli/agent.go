@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 
 	"github.com/dunlin-edge/dunlin/cmd/dunlin/config"
@@ -129,6 +130,7 @@ func (e *env) runAgent(ctx context.Context, cfg *config.Config, o agentOptions) 
 	}
 	var local *localServer
 	if cfg.Server != nil {
+		tightenHeap()
 		s, err := startServer(ctx, e, cfg, o, log)
 		if err != nil {
 			return err
@@ -141,6 +143,16 @@ func (e *env) runAgent(ctx context.Context, cfg *config.Config, o agentOptions) 
 	}
 	wg.Wait()
 	return fault
+}
+
+// serverGCPercent is how much a server's heap may grow, in percent of what lives in it, before the next collection. See docs/rationale.md.
+const serverGCPercent = 50
+
+// tightenHeap applies it, unless the operator says otherwise in the way that all Go programs know.
+func tightenHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(serverGCPercent)
+	}
 }
 
 func (e *env) logger(cfg *config.Config) (*slog.Logger, error) {
