@@ -39,6 +39,7 @@ type devices struct {
 	reports bool // tell that what is desired runs
 
 	told     atomic.Int64 // allocations that devices acknowledged
+	used     atomic.Int64 // devices that were told of any
 	reported atomic.Int64 // running reports that the region committed
 	fault    atomic.Pointer[error]
 }
@@ -48,6 +49,7 @@ type device struct {
 	id      fleet.UUID
 	link    link.Link
 	started chan fleet.UUID // allocations to report as running
+	used    atomic.Bool
 }
 
 // connect makes n devices known to the server and keeps them alive until close.
@@ -212,6 +214,9 @@ func (d *devices) desired(st link.Stream, v *device) error {
 				continue
 			}
 			d.told.Add(1)
+			if !v.used.Swap(true) {
+				d.used.Add(1)
+			}
 			if !d.reports {
 				continue
 			}

@@ -31,6 +31,7 @@ var lines = []line{
 	{"place-10000", "10,000 simulated nodes: batch, service, one spread, one evaluation of 10,000, on a region that fills and on one with 100,000", 10 * time.Minute, crowd},
 	{"workers", "two schedulers and one on 1,000 simulated nodes: what is refused because they met, and how many nodes they need", 5 * time.Minute, workers},
 	{"lose", "500 of 5,000 simulated devices lost with 100,000 allocations on them all; a freed slot until a blocked allocation has it", 10 * time.Minute, lose},
+	{"million-placed", "1,000 batch jobs × 1,000 on 5,000 simulated nodes, until all are placed", 10 * time.Minute, millionPlaced},
 	{"million", "1,000 batch jobs × 1,000 on 5,000 simulated devices of `dunlin sim fleet`", 12 * time.Minute, million},
 	{"state", "the state of a region with 1,000,000 allocations: bytes of each, views, a checkpoint", 10 * time.Minute, stateRows},
 	{"footprint", "memory and CPU of idle agents, and of a device with one hello guest", 4 * time.Minute, footprint},

@@ -69,7 +69,7 @@ func million(ctx context.Context, r *rig) (*report, error) {
 	begin := time.Now()
 	registered := make(chan error, 1)
 	go func() { registered <- registerMany(ctx, c, digest) }()
-	marks, err := placedMarks(ctx, c, sim, begin, want)
+	marks, err := placedMarks(ctx, c, sim.ended, begin, want)
 	if err = errors.Join(err, <-registered); err != nil {
 		return nil, err
 	}
@@ -101,25 +101,31 @@ func millionReport(r *rig, server, sim *process, marks []time.Duration, all time
 	if err != nil {
 		return nil, err
 	}
-	want := *millionJobs * millionCount
-	full := *millionJobs == 1000 && *millionNodes == 5000 // what the targets are set for
-	target := func(v float64) float64 {
-		if !full {
-			return 0
-		}
-		return v
-	}
-	placed := marks[len(marks)-1]
+	want, target := *millionJobs*millionCount, millionTarget
 	rep := &report{}
-	rep.add(figure{Name: "all placed and committed", Value: placed.Seconds(), Unit: "s", Target: target(20),
-		Conditions: fmt.Sprintf("%s placed/s, while devices report", number(float64(want)/placed.Seconds()))})
-	rep.add(figure{Name: "last tenth's rate of the first tenth's", Value: 100 * float64(marks[0]) / float64(placed-marks[len(marks)-2]), Unit: "%", Target: 70, AtLeast: true})
+	addPlaced(rep, marks, want, target, "while devices report")
 	rep.add(figure{Name: "all reported as running", Value: all.Seconds(), Unit: "s", Target: target(60)})
 	rep.add(figure{Name: "server's peak memory", Value: peak, Unit: "MB", Target: target(1000), Conditions: fmt.Sprintf("%s bytes per allocation", number(peak*1e6/float64(want)))})
 	rep.add(figure{Name: "log per placement", Value: logEach, Unit: "bytes", Conditions: "growth of the log's files, statuses that came meanwhile included"})
 	rep.condition("one server process, raft with fsync; %d batch jobs × %d on %d simulated devices of `dunlin sim fleet`, which share the machine; %d links broke; load at the end %s",
 		*millionJobs, millionCount, *millionNodes, s.Broken, loadAverage())
 	return rep, nil
+}
+
+// millionTarget is a target where it applies: to as many as it was set for.
+func millionTarget(v float64) float64 {
+	if *millionJobs != 1000 || *millionNodes != 5000 {
+		return 0
+	}
+	return v
+}
+
+// addPlaced adds how fast all was placed.
+func addPlaced(rep *report, marks []time.Duration, want int, target func(float64) float64, how string) {
+	placed := marks[len(marks)-1]
+	rep.add(figure{Name: "all placed and committed", Value: placed.Seconds(), Unit: "s", Target: target(20),
+		Conditions: fmt.Sprintf("%s placed/s, %s", number(float64(want)/placed.Seconds()), how)})
+	rep.add(figure{Name: "last tenth's rate of the first tenth's", Value: 100 * float64(marks[0]) / float64(placed-marks[len(marks)-2]), Unit: "%", Target: target(70), AtLeast: true})
 }
 
 // lastJSON is the document that the output ends with.
@@ -154,8 +160,8 @@ func registerMany(ctx context.Context, c *api.Client, digest string) error {
 	return err
 }
 
-// placedMarks waits until all is placed, and returns when each tenth was.
-func placedMarks(ctx context.Context, c *api.Client, sim *process, begin time.Time, want int) ([]time.Duration, error) {
+// placedMarks waits until all is placed, and returns when each tenth was. That the fleet ends before is an error.
+func placedMarks(ctx context.Context, c *api.Client, fleetEnded <-chan struct{}, begin time.Time, want int) ([]time.Duration, error) {
 	var marks []time.Duration
 	tick := time.NewTicker(millionLook)
 	defer tick.Stop()
@@ -176,7 +182,7 @@ func placedMarks(ctx context.Context, c *api.Client, sim *process, begin time.Ti
 		}
 		select {
 		case <-tick.C:
-		case <-sim.ended:
+		case <-fleetEnded:
 			return nil, fmt.Errorf("the simulated fleet ended with %d of %d placed", n, want)
 		case <-ctx.Done():
 			return nil, ctx.Err()
