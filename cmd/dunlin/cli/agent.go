@@ -130,7 +130,7 @@ func (e *env) runAgent(ctx context.Context, cfg *config.Config, o agentOptions) 
 	}
 	var local *localServer
 	if cfg.Server != nil {
-		tightenHeap()
+		growHeap(serverGCPercent)
 		s, err := startServer(ctx, e, cfg, o, log)
 		if err != nil {
 			return err
@@ -148,10 +148,10 @@ func (e *env) runAgent(ctx context.Context, cfg *config.Config, o agentOptions) 
 // serverGCPercent is how much a server's heap may grow, in percent of what lives in it, before the next collection. See docs/rationale.md.
 const serverGCPercent = 50
 
-// tightenHeap applies it, unless the operator says otherwise in the way that all Go programs know.
-func tightenHeap() {
+// growHeap applies such a figure, unless the operator says otherwise in the way that all Go programs know.
+func growHeap(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(serverGCPercent)
+		debug.SetGCPercent(percent)
 	}
 }
 
