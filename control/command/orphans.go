@@ -209,7 +209,7 @@ func applyAllocAdopt(x *state.Txn, index uint64, c AllocAdopt) (AllocAdopted, er
 	}
 	out := AllocAdopted{Name: o.Name()}
 	old := holderOf(x, row)
-	free := n.Spec.Capacity().Minus(x.Usage(n.Key).Ask())
+	free := n.Room.Minus(x.Usage(n.Key).Ask())
 	if old != nil && old.Node == n.Key {
 		free = free.Plus(old.Ask())
 	}

@@ -288,7 +288,7 @@ func (c *check) refuse(k state.NodeKey, t *tally) string {
 	if c.inFlight != nil {
 		used = plus(used, c.inFlight(k))
 	}
-	room, want := n.Spec.Capacity(), plus(used, t.placed)
+	room, want := n.Room, plus(used, t.placed)
 	if want.CPU > room.CPU {
 		return fmt.Sprintf("node %s has %d MHz for allocations, %d are taken by now, the plan wants %d", n.Spec.Name, room.CPU, used.CPU, t.placed.CPU)
 	}

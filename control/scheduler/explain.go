@@ -94,7 +94,7 @@ func (p *placing) refuseEmpty(m *fleet.AllocMetric) {
 	if m.NodesInPool == 0 && len(p.pool.outside) > 0 {
 		c := feasible.InPool(p.cur.Spec)
 		for _, row := range p.pool.outside {
-			c.Judge(row.Spec)
+			c.Judge(row.Spec, row.Class)
 		}
 		c.Explain(m)
 		return

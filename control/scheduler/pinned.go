@@ -34,7 +34,7 @@ func (a *attempt) admits(group int, n *state.Node) bool {
 		c = feasible.New(a.cur.Spec, &a.cur.Spec.TaskGroups[group])
 		a.checkers[group] = c
 	}
-	return c.Judge(n.Spec)
+	return c.Judge(n.Spec, n.Class)
 }
 
 // fits reports whether a node has room for one of a group instead of what is there.
@@ -46,7 +46,7 @@ func (a *attempt) fits(group int, n *state.Node, instead *state.Alloc) bool {
 	if !a.grants(group, n, instead) {
 		return false
 	}
-	ask, whole := a.cur.Asks[group], n.Spec.Capacity()
+	ask, whole := a.cur.Asks[group], n.Room
 	free := whole.Minus(used).Plus(instead.Ask())
 	if ask.Within(free) || !a.preempts() {
 		return ask.Within(free)

@@ -92,7 +92,7 @@ func (a *attempt) newPlacing(g *reconcile.Group, eachRule bool) *placing {
 	}
 	p.may = make([]bool, len(a.pool.rows))
 	for i, row := range a.pool.rows {
-		p.may[i] = p.checker.Judge(row.Spec) && (!a.pool.mixed || row.Spec.InPool(ver.Spec.NodePool))
+		p.may[i] = p.checker.Judge(row.Spec, row.Class) && (!a.pool.mixed || row.Spec.InPool(ver.Spec.NodePool))
 	}
 	p.request.Affinity, p.request.Spreads, p.request.Limits = p.affinities(), p.spreads(), p.limits()
 	if limit, some := p.grantLimit(); some {

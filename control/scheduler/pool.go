@@ -51,11 +51,8 @@ func (p *pool) add(in *Input, row *state.Node, u state.Usage) {
 		d := in.InFlight(row.Key)
 		u.CPU, u.MemoryMB, u.DiskMB = u.CPU+d.CPU, u.MemoryMB+d.MemoryMB, u.DiskMB+d.DiskMB
 	}
-	whole := row.Spec.Capacity()
 	p.rows = append(p.rows, row)
-	p.nodes = append(p.nodes, rank.Node{
-		Key: row.Key, Cap: whole, Free: whole.Minus(u.Ask()),
-	})
+	p.nodes = append(p.nodes, rank.Node{Key: row.Key, Cap: row.Room, Free: row.Room.Minus(u.Ask())})
 }
 
 // find is a node, or nil for one that takes no new work.

@@ -155,7 +155,8 @@ func (a *attempt) stays() func(int, state.NodeKey) bool {
 			c = feasible.Staying(a.cur.Spec, &a.cur.Spec.TaskGroups[group])
 			checkers[group] = c
 		}
-		return c.Judge(a.in.View.Node(k).Spec)
+		n := a.in.View.Node(k)
+		return c.Judge(n.Spec, n.Class)
 	}
 }
 
@@ -200,7 +201,7 @@ func (a *attempt) score(group int, k state.NodeKey) int64 {
 	if n == nil {
 		return 0
 	}
-	ask, used, whole := a.cur.Asks[group], a.in.View.Usage(k), n.Spec.Capacity()
+	ask, used, whole := a.cur.Asks[group], a.in.View.Usage(k), n.Room
 	node := rank.Node{Key: k, Cap: whole, Free: whole.Minus(used.Ask()).Plus(ask)}
 	return rank.New(rank.Request{Ask: ask, Emptiest: a.emptiest()}, nil, nil).Fit(&node)
 }

@@ -41,6 +41,7 @@ func (l *loader) load(body []byte) error {
 		if err != nil {
 			return err
 		}
+		n.derive(nil)
 		t.nodes.Set(n)
 		t.nodeIDs.Set(uuidEntry{n.ID, uint64(n.Key)})
 		return nil

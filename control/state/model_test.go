@@ -149,6 +149,7 @@ func agree(v *View, m *model) error {
 			continue
 		}
 		n.Spec = got.Spec // a pointer; compared below by name
+		n.Class, n.Room = n.Spec.ComputedClass(), n.Spec.Capacity()
 		same("node", *got, n)
 		same("node's prefix", len(v.NodesByPrefix(id.String()[:8])), 1)
 		var usage Usage

@@ -46,6 +46,18 @@ type Node struct {
 	AwaySince    int64               // Unix nanoseconds since when it has no link; 0 while it has one
 	Orphans      []Orphan            // what it has and the region does not know
 	Drain        *Drain              // nil: it is not being emptied
+	// Class and Room are derived from Spec, so that who looks through thousands of nodes need not touch each one's description.
+	Class fleet.ComputedClass
+	Room  fleet.Ask // what allocations may take
+}
+
+// derive fills in what is derived; old is the row as it was, or nil.
+func (n *Node) derive(old *Node) {
+	if old != nil && old.Spec == n.Spec {
+		n.Class, n.Room = old.Class, old.Room
+		return
+	}
+	n.Class, n.Room = n.Spec.ComputedClass(), n.Spec.Capacity()
 }
 
 // Ready reports whether new work may be placed on the node.

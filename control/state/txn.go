@@ -10,7 +10,9 @@ import (
 
 // PutNode inserts or updates a node by ID and returns its row. n.Key is ignored.
 func (x *Txn) PutNode(n Node, index uint64) *Node {
-	if old := x.NodeByID(n.ID); old != nil {
+	old := x.NodeByID(n.ID)
+	n.derive(old)
+	if old != nil {
 		n.Key, n.CreateIndex = old.Key, old.CreateIndex
 		if n.Identity == nil {
 			n.Identity = old.Identity // an identity is never taken away

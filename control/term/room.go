@@ -102,7 +102,7 @@ func (r *room) takes(v *state.View, version *state.JobVersion, group int, n *sta
 	if len(c.Properties()) > 0 {
 		return true // the end of an allocation here may let another node take one
 	}
-	return n.Ready() && fits(v, version, group, n) && c.Judge(n.Spec) && grants(v, version, group, n)
+	return n.Ready() && fits(v, version, group, n) && c.Judge(n.Spec, n.Class) && grants(v, version, group, n)
 }
 
 // grants asks for ports and devices, with what the job itself holds on the node counted as free for the same reason.
@@ -121,7 +121,7 @@ func grants(v *state.View, version *state.JobVersion, group int, n *state.Node) 
 // fits counts what the job itself has on the node as free, since a successor takes the place of its predecessor, and what may
 // have to give way to it.
 func fits(v *state.View, version *state.JobVersion, group int, n *state.Node) bool {
-	want, whole := v.Usage(n.Key).Ask().Plus(version.Asks[group]), n.Spec.Capacity()
+	want, whole := v.Usage(n.Key).Ask().Plus(version.Asks[group]), n.Room
 	if want.Within(whole) {
 		return true
 	}

@@ -31,7 +31,16 @@ type Checker struct {
 	byKey   map[string]int32
 	classes []class
 	buf     []byte
+	// computed finds a class by that of the whole node, which is a look where byKey puts a key together. Unless a rule looks at what is a
+	// node's own, nodes of one computed class are of one class here. last is the newest of them: a fleet's nodes come in runs.
+	computed map[fleet.ComputedClass]int32 // nil: a rule looks at what is a node's own, or nobody cares
+	last     fleet.ComputedClass
+	lastAt   int32
 }
+
+// computedMax bounds the computed classes that a Checker remembers. Where each node is of a class of its own, as with a meta key that
+// numbers shops, remembering them finds nothing.
+const computedMax = 256
 
 type class struct {
 	ok      bool
@@ -48,13 +57,13 @@ func New(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 	for _, d := range driversOf(g) {
 		c.rules = append(c.rules, driverRule{driver: d})
 	}
-	return c
+	return c.shared()
 }
 
 // Staying compiles the rules that a running allocation must still meet when its
 // job is updated in place. Drivers are left out: one that is unhealthy now may
 // well run the task that it started.
-func Staying(job *fleet.Job, g *fleet.TaskGroup) *Checker { return staying(job, g) }
+func Staying(job *fleet.Job, g *fleet.TaskGroup) *Checker { return staying(job, g).shared() }
 
 // InPool compiles the rule of the job's node pool alone, for a region where no
 // node meets it.
@@ -147,9 +156,45 @@ func (c *Checker) Hosts() Hosts { return c.hosts }
 // Properties are the distinct_property rules of the group.
 func (c *Checker) Properties() []Property { return c.props }
 
-// Judge reports whether the node may take the group, and counts it for
-// [Checker.Explain].
-func (c *Checker) Judge(n *fleet.Node) bool {
+// Judge reports whether the node, which is of that computed class, may take the group, and counts it for [Checker.Explain]. Without a
+// class the node itself is looked at.
+func (c *Checker) Judge(n *fleet.Node, of fleet.ComputedClass) bool {
+	at := c.classOf(n, of)
+	c.classes[at].nodes++
+	return c.classes[at].ok
+}
+
+// shared lets computed classes be used, unless a rule looks at what is a node's own.
+func (c *Checker) shared() *Checker {
+	for _, r := range c.rules {
+		if k, is := r.(*constraintRule); is && (k.left.own() || k.right.own()) {
+			return c
+		}
+	}
+	c.computed = map[fleet.ComputedClass]int32{}
+	return c
+}
+
+func (c *Checker) classOf(n *fleet.Node, of fleet.ComputedClass) int32 {
+	if of == (fleet.ComputedClass{}) || c.computed == nil {
+		return c.find(n)
+	}
+	if of == c.last {
+		return c.lastAt
+	}
+	at, known := c.computed[of]
+	if !known {
+		at = c.find(n)
+		if len(c.computed) < computedMax {
+			c.computed[of] = at
+		}
+	}
+	c.last, c.lastAt = of, at
+	return at
+}
+
+// find looks at what the rules look at.
+func (c *Checker) find(n *fleet.Node) int32 {
 	c.buf = c.buf[:0]
 	for _, r := range c.rules {
 		c.buf = r.appendKey(c.buf, n)
@@ -160,8 +205,7 @@ func (c *Checker) Judge(n *fleet.Node) bool {
 		c.byKey[string(c.buf)] = i
 		c.classes = append(c.classes, class{ok: c.holds(n), example: n})
 	}
-	c.classes[i].nodes++
-	return c.classes[i].ok
+	return i
 }
 
 func (c *Checker) holds(n *fleet.Node) bool {

@@ -108,12 +108,12 @@ func TestDatacentersAndDrivers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: tt.driver}, {Driver: tt.driver}}}
-		if got := New(&fleet.Job{Datacenters: tt.dcs}, g).Judge(device()); got != tt.want {
+		if got := New(&fleet.Job{Datacenters: tt.dcs}, g).Judge(device(), fleet.ComputedClass{}); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "sick"}}}
-	if !Staying(&fleet.Job{Datacenters: []string{"*"}}, g).Judge(device()) {
+	if !Staying(&fleet.Job{Datacenters: []string{"*"}}, g).Judge(device(), fleet.ComputedClass{}) {
 		t.Error("a sick driver drove out what runs")
 	}
 }
@@ -142,7 +142,7 @@ func TestDistinctHosts(t *testing.T) {
 func TestManyValuesAreCutShort(t *testing.T) {
 	c := New(&fleet.Job{Datacenters: []string{"*"}, Constraints: []fleet.Constraint{{LTarget: "${node.unique.name}", RTarget: "x"}}}, &fleet.TaskGroup{})
 	for i := range 7 {
-		c.Judge(&fleet.Node{Name: fmt.Sprintf("n%d", i)})
+		c.Judge(&fleet.Node{Name: fmt.Sprintf("n%d", i)}, fleet.ComputedClass{})
 	}
 	var m fleet.AllocMetric
 	c.Explain(&m)
@@ -155,7 +155,7 @@ func TestManyValuesAreCutShort(t *testing.T) {
 // A class may never give an answer that its node would not get by itself.
 func TestClassesJudgeAsRulesDo(t *testing.T) {
 	word := rapid.SampledFrom([]string{"", "a", "b", "ab", "1", "10", "9"})
-	ref := rapid.SampledFrom([]string{"${attr.x}", "${attr.y}", "${meta.x}", "${node.class}", "a", "9"})
+	ref := rapid.SampledFrom([]string{"${attr.x}", "${attr.y}", "${meta.x}", "${node.class}", "${node.unique.name}", "${attr.unique.z}", "a", "9"})
 	rapid.Check(t, func(rt *rapid.T) {
 		job := &fleet.Job{Datacenters: []string{rapid.SampledFrom([]string{"*", "a*", "b"}).Draw(rt, "dc")}}
 		for range rapid.IntRange(0, 3).Draw(rt, "constraints") {
@@ -163,17 +163,24 @@ func TestClassesJudgeAsRulesDo(t *testing.T) {
 				LTarget: ref.Draw(rt, "left"), Operand: rapid.SampledFrom(fleet.Operators).Draw(rt, "op"), RTarget: ref.Draw(rt, "right")})
 		}
 		g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "wasm"}}}
+		if rapid.Bool().Draw(rt, "volume") {
+			g.Volumes = fleet.Volumes{{Name: "v", Type: fleet.VolumeTypeHost, Source: "v", ReadOnly: rapid.Bool().Draw(rt, "reads")}}
+		}
 		c, refused := New(job, g), 0
 		for range 20 {
 			n := &fleet.Node{
 				Datacenter: word.Draw(rt, "datacenter"), NodeClass: word.Draw(rt, "class"),
-				Attributes: map[string]string{"x": word.Draw(rt, "x")}, Meta: map[string]string{},
+				Name: word.Draw(rt, "name"), NodePool: word.Draw(rt, "pool"),
+				Attributes: map[string]string{"x": word.Draw(rt, "x"), "unique.z": word.Draw(rt, "z")}, Meta: map[string]string{"x": word.Draw(rt, "meta")},
 				Drivers: map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: rapid.Bool().Draw(rt, "healthy")}},
+			}
+			if rapid.Bool().Draw(rt, "offers") {
+				n.HostVolumes = map[string]fleet.HostVolume{"v": {Path: "/v", ReadOnly: rapid.Bool().Draw(rt, "read only")}}
 			}
 			if v := word.Draw(rt, "y"); v != "" {
 				n.Attributes["y"] = v
 			}
-			got, want := c.Judge(n), New(job, g).Judge(n)
+			got, want := c.Judge(n, n.ComputedClass()), New(job, g).Judge(n, fleet.ComputedClass{})
 			if got != want {
 				rt.Fatalf("class says %v, the rules %v for %+v", got, want, n)
 			}

@@ -78,6 +78,17 @@ func (t target) of(n *fleet.Node) (string, bool) {
 	return v, v != ""
 }
 
+// own reports whether the value is one that nodes do not share; see fleet.OwnPrefix.
+func (t target) own() bool {
+	switch t.kind {
+	case nodeID, nodeName:
+		return true
+	case attribute, meta:
+		return strings.HasPrefix(t.text, fleet.OwnPrefix)
+	}
+	return false
+}
+
 func (t target) appendKey(b []byte, n *fleet.Node) []byte {
 	if t.kind == literal || t.kind == unknown {
 		return b
