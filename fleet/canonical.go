@@ -78,6 +78,7 @@ func canonicalTask(t *Task, g *TaskGroup) {
 	setDefaultPtr(&t.Resources.CPU, DefaultCPUMHz)
 	setDefaultPtr(&t.Resources.MemoryMB, DefaultMemoryMB)
 	canonicalMemory(t.Resources)
+	t.Resources.Devices = canonicalDevices(t.Resources.Devices)
 	clearEmpty(&t.Resources.ResourcesUncarried)
 	setDefaultPtr(&t.KillTimeout, Duration(DefaultKillTimeout))
 	if t.LogConfig == nil {

@@ -185,7 +185,7 @@ func diffStruct(old, new reflect.Value) (fields []FieldDiff, objects []ObjectDif
 		name = cmp.Or(name, f.Name)
 		a, b := fieldOf(old, f.Index), fieldOf(new, f.Index)
 		switch {
-		case f.Type == reflect.TypeFor[JobBookkeeping](), f.Name == "Name" && f.Tag.Get("hcl") == ",label", f.Type == reflect.TypeFor[JobID](),
+		case f.Type == reflect.TypeFor[JobBookkeeping](), f.Name == "Name" && f.Tag.Get("hcl") == ",label" && some.Type() != reflect.TypeFor[RequestedDevice](), f.Type == reflect.TypeFor[JobID](),
 			f.Type == reflect.TypeFor[[]TaskGroup](), f.Type == reflect.TypeFor[[]Task]():
 		case f.Anonymous:
 			fs, obs := diffStruct(a, b)

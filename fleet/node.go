@@ -117,6 +117,8 @@ type NodeResources struct {
 	// Dynamic ports are taken from these; 0: the default.
 	MinDynamicPort int `json:",omitempty"`
 	MaxDynamicPort int `json:",omitempty"`
+	// Devices are those of the agent's configuration; the API shows all, see [Node.Devices].
+	Devices []NodeDeviceResource `json:",omitempty"`
 }
 
 // NodeReserved is what the device keeps for itself.

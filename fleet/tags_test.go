@@ -76,7 +76,7 @@ func TestUncarriedTableIsComplete(t *testing.T) {
 	for noun, block := range map[string]any{
 		"Job": &Job{}, "Group": &TaskGroup{}, "Task": &Task{}, "Resources": &Resources{}, "LogConfig": &LogConfig{},
 		"Volume": &Volume{}, "VolumeMount": &VolumeMount{},
-		"Network": &Network{}, "Port": &Port{},
+		"Network": &Network{}, "Port": &Port{}, "Device": &RequestedDevice{},
 	} {
 		rawFields(block, func(name string, _ *json.RawMessage) { fields[noun+"."+name] = true })
 	}
@@ -94,7 +94,7 @@ func TestUncarriedTableIsComplete(t *testing.T) {
 	// A struct that specTypes finds and the list above lacks would be unchecked.
 	specTypes(reflect.TypeFor[Job](), map[reflect.Type]bool{}, func(typ reflect.Type) {
 		for f := range typ.Fields() {
-			noun := strings.TrimSuffix(strings.TrimPrefix(typ.Name(), "Task"), "Uncarried")
+			noun := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(typ.Name(), "Task"), "Requested"), "Uncarried")
 			if typ == reflect.TypeFor[Task]() || typ == reflect.TypeFor[TaskUncarried]() {
 				noun = "Task"
 			}

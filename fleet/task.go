@@ -29,6 +29,9 @@ type Resources struct {
 	// MemoryMaxMB is the limit where the region lets tasks take more memory than they ask for, MiB; nil: MemoryMB.
 	MemoryMaxMB *int `json:",omitempty" hcl:"memory_max" change:"restart"`
 
+	// Devices are held by the allocation alone.
+	Devices []RequestedDevice `json:",omitempty" hcl:"device,block" change:"restart"`
+
 	ResourcesUncarried `change:"inplace"`
 }
 
@@ -67,7 +70,6 @@ type ResourcesUncarried struct {
 	DiskMB    json.RawMessage `json:",omitempty" hcl:"disk,json"`
 	IOPS      json.RawMessage `json:",omitempty"`
 	Networks  json.RawMessage `json:",omitempty" hcl:"network,json"`
-	Devices   json.RawMessage `json:",omitempty" hcl:"device,json"`
 	NUMA      json.RawMessage `json:",omitempty" hcl:"numa,json"`
 	SecretsMB json.RawMessage `json:",omitempty" hcl:"secrets,json"`
 	Custom    json.RawMessage `json:",omitempty"`

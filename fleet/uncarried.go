@@ -66,10 +66,12 @@ var uncarried = map[string]Uncarried{
 	"Resources.DiskMB":    {Warn, "disk is asked for by the group: ephemeral_disk { size = … }"},
 	"Resources.IOPS":      {Warn, "disk operations are not reserved"},
 	"Resources.Networks":  {Refuse, "ports belong to the group; write network { port \"NAME\" { … } } beside its tasks"},
-	"Resources.Devices":   {Refuse, "devices are not reserved; constrain on ${attr.…} instead"},
 	"Resources.NUMA":      {Warn, "memory nodes are not chosen"},
 	"Resources.SecretsMB": {Warn, "there is no secrets folder"},
 	"Resources.Custom":    {Refuse, "custom resources are not reserved"},
+
+	"Device.Affinities":     {Refuse, "of several devices that would do, none is preferred; write a constraint"},
+	"Device.FirstAvailable": {Refuse, "a device is asked for by one name"},
 
 	"Volume.PerAlloc":       {Refuse, "all allocations of a group on a device share its host volume"},
 	"Volume.Sticky":         {Refuse, "a replacement is not kept to the device of its predecessor; constrain on ${node.unique.name}"},

@@ -158,6 +158,7 @@ func (c *checker) group(path string, g *TaskGroup, j *Job) {
 	c.disk(path+".EphemeralDisk", g)
 	c.volumes(path+".Volumes", g)
 	c.networks(path+".Networks", g)
+	c.devices(path+".Tasks", g)
 	c.checkUncarried("Group", path, &g.GroupUncarried)
 	if len(g.Tasks) == 0 {
 		c.refuse(path+".Tasks", fmt.Sprintf("group %q has no task", g.Name), "add task \"NAME\" { driver = … }")

@@ -73,6 +73,7 @@ func (n *Node) View() *fleet.Node {
 		SchedulingEligibility: fleet.NodeEligible, StatusUpdatedAt: n.LinkSince / 1e9, LastSeenAt: n.LinkSince, AwaySince: n.AwaySince,
 		RemoteAddr: n.Addr, CreateIndex: n.CreateIndex, ModifyIndex: n.ModifyIndex,
 	}
+	v.NodeResources.Devices = n.Spec.Devices()
 	v.Identity = n.Identity
 	v.DrainStrategy, v.Drain = n.Drain.View(), n.Drain != nil
 	for i := range n.Orphans {

@@ -137,6 +137,7 @@ func prober(cfg *config.Config) func(context.Context) (*fleet.Node, error) {
 			return nil, err
 		}
 		n.NodeResources.MinDynamicPort, n.NodeResources.MaxDynamicPort = cfg.Client.MinDynamicPort, cfg.Client.MaxDynamicPort
+		n.NodeResources.Devices = cfg.Client.Devices
 		return n, nil
 	}
 }

@@ -117,6 +117,9 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	if err := t.flush(); err != nil {
 		return err
 	}
+	if err := e.printDevices(n); err != nil {
+		return err
+	}
 	fmt.Fprintln(e.Out)
 	t = newTable(e.Out, "ATTRIBUTE", "VALUE")
 	overridden := strings.Split(n.Attributes["fingerprint.overridden"], ",")
@@ -150,6 +153,26 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 		stubs[i] = &s
 	}
 	return printAllocs(e, stubs)
+}
+
+// printDevices lists what allocations may hold alone of a node.
+func (e *env) printDevices(n *fleet.Node) error {
+	if len(n.NodeResources.Devices) == 0 {
+		return nil
+	}
+	fmt.Fprintln(e.Out)
+	t := newTable(e.Out, "DEVICE", "ID", "HEALTHY", "ATTRIBUTES")
+	for i := range n.NodeResources.Devices {
+		d := &n.NodeResources.Devices[i]
+		var attributes []string
+		for _, k := range sortedKeys(d.Attributes) {
+			attributes = append(attributes, k+" = "+d.Attributes[k])
+		}
+		for _, x := range d.Instances {
+			t.row(d.ID(), x.ID, x.Healthy, strings.Join(attributes, ", "))
+		}
+	}
+	return t.flush()
 }
 
 // volumeWords lists the folders that a device offers.

@@ -110,6 +110,7 @@ type Client struct {
 	Link           Link
 	DisableExec    bool                        // operators run no commands beside tasks here
 	HostVolumes    map[string]fleet.HostVolume // folders that tasks may mount
+	Devices        []fleet.NodeDeviceResource  // that allocations hold alone, beside those that are found
 	LogQuota       int64                       // bytes of all that tasks printed; 0: the default
 }
 
@@ -172,6 +173,7 @@ type file struct {
 		} `hcl:"fingerprint,block"`
 		Link    *linkFile    `hcl:"link,block"`
 		Volumes []volumeFile `hcl:"host_volume,block"`
+		Devices []deviceFile `hcl:"device,block"`
 		Logs    *struct {
 			Quota string `hcl:"quota,optional"`
 		} `hcl:"logs,block"`
@@ -343,6 +345,9 @@ func (f *file) client(name string, c *Config) error {
 		return err
 	}
 	if c.Client.HostVolumes, err = hostVolumes(name, f.Client.Volumes); err != nil {
+		return err
+	}
+	if c.Client.Devices, err = devices(name, f.Client.Devices); err != nil {
 		return err
 	}
 	if f.Client.Cache != "" {

@@ -1,0 +1,219 @@
+package fleet
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits of devices that a node offers by its configuration.
+const (
+	NodeDevicesMax          = 64 // kinds
+	NodeDeviceInstancesMax  = 256
+	NodeDeviceAttributesMax = 64 // of a kind
+	DeviceIDBytesMax        = 96
+)
+
+const deviceAttribute = "attr."
+
+// NodeDeviceResource is one kind of device that a node offers.
+type NodeDeviceResource struct {
+	Vendor, Type, Name string
+	Instances          []NodeDevice
+	Attributes         DeviceAttributes `json:",omitempty"`
+}
+
+// NodeDevice is one device.
+type NodeDevice struct {
+	ID                string // what a task is told; on a node no two have the same
+	Healthy           bool   // nobody is given one that is not
+	HealthDescription string `json:",omitempty"`
+}
+
+// ID is the whole name: VENDOR/TYPE/NAME.
+func (d *NodeDeviceResource) ID() string { return d.Vendor + "/" + d.Type + "/" + d.Name }
+
+// Values are what constraints can ask of a kind of device, by the names that DeviceValue gives.
+func (d *NodeDeviceResource) Values() map[string]string {
+	out := map[string]string{"vendor": d.Vendor, "type": d.Type, "model": d.Name}
+	for k, v := range d.Attributes {
+		out[deviceAttribute+k] = v
+	}
+	return out
+}
+
+// CheckNodeDevices says what is wrong with the devices of an agent's configuration.
+func CheckNodeDevices(ds []NodeDeviceResource) error {
+	if n := len(ds); n > NodeDevicesMax {
+		return fmt.Errorf("%d kinds of devices; at most %d", n, NodeDevicesMax)
+	}
+	kinds, ids := map[string]bool{}, map[string]bool{}
+	for i := range ds {
+		d := &ds[i]
+		if err := checkDeviceName(d.ID(), deviceNamePartsMax); err != nil {
+			return fmt.Errorf("%w; write device \"VENDOR/TYPE/NAME\"", err)
+		}
+		if kinds[d.ID()] {
+			return fmt.Errorf("device %q stands there twice; write all of its ids into one", d.ID())
+		}
+		kinds[d.ID()] = true
+		if len(d.Instances) == 0 {
+			return fmt.Errorf("device %q has no ids; name at least one", d.ID())
+		}
+		if n := len(d.Attributes); n > NodeDeviceAttributesMax {
+			return fmt.Errorf("device %q has %d attributes; at most %d", d.ID(), n, NodeDeviceAttributesMax)
+		}
+		for k, v := range d.Attributes {
+			if k == "" || len(k)+len(v) > NodeAttributeBytesMax {
+				return fmt.Errorf("device %q: attribute %q has no name, or more than %d bytes", d.ID(), k, NodeAttributeBytesMax)
+			}
+		}
+		for _, x := range d.Instances {
+			switch {
+			case !deviceID.MatchString(x.ID) || len(x.ID) > DeviceIDBytesMax:
+				return fmt.Errorf("device %q: %q is no id; write 1 to %d bytes, without comma and control character", d.ID(), x.ID, DeviceIDBytesMax)
+			case ids[x.ID]:
+				return fmt.Errorf("device %q: id %q stands there twice, and would be held by two; give each its own", d.ID(), x.ID)
+			}
+			ids[x.ID] = true
+		}
+	}
+	if n := len(ids); n > NodeDeviceInstancesMax {
+		return fmt.Errorf("%d devices; at most %d", n, NodeDeviceInstancesMax)
+	}
+	return nil
+}
+
+// deviceID keeps IDs apart in the list that tasks are told.
+var deviceID = regexp.MustCompile(`^[^\x00-\x1f\x7f,]+$`)
+
+// found says how devices are made of the attributes in which an agent tells what it
+// finds. Made here and not reported beside them: what is plugged in or out reaches
+// the region as an attribute, and needs no second way.
+var found = []struct {
+	attribute string
+	make      func(element string) (vendor, kind, name, id string)
+}{
+	{"gpu.drivers", func(s string) (string, string, string, string) { return cmp.Or(gpuVendors[s], s), "gpu", s, s }},
+	{"usb.devices", func(s string) (string, string, string, string) {
+		vendor, product, _ := strings.Cut(s, ":")
+		return vendor, "usb", product, s
+	}},
+	{"serial.ports", func(s string) (string, string, string, string) {
+		return "host", "serial", strings.TrimRight(s, "0123456789"), "/dev/" + s
+	}},
+	{"i2c.buses", func(s string) (string, string, string, string) { return "host", "i2c", "bus", "/dev/" + s }},
+	{"spi.devices", func(s string) (string, string, string, string) { return "host", "spi", "spidev", "/dev/" + s }},
+	{"gpio.chips", func(s string) (string, string, string, string) { return "host", "gpio", "chip", "/dev/" + s }},
+	{"camera.names", func(s string) (string, string, string, string) { return "host", "camera", s, s }},
+}
+
+var gpuVendors = map[string]string{
+	"nvidia": "nvidia", "nouveau": "nvidia", "amdgpu": "amd", "radeon": "amd", "i915": "intel", "xe": "intel", "mali": "arm", "panfrost": "arm", "panthor": "arm",
+	"lima": "arm", "v3d": "broadcom", "vc4": "broadcom", "msm": "qualcomm", "etnaviv": "vivante",
+}
+
+// Devices are all that the node offers: those of its agent's configuration, then what
+// the agent found and the configuration does not name. Of two that are found under
+// one ID, as two USB sticks of one product, there is one: nobody could tell them apart.
+func (n *Node) Devices() []NodeDeviceResource {
+	out := slices.Clone(n.NodeResources.Devices)
+	taken, at := map[string]bool{}, map[string]int{}
+	for i := range out {
+		for _, x := range out[i].Instances {
+			taken[x.ID] = true
+		}
+		at[out[i].ID()] = -1 // what is found is not mixed with what is told, which has attributes of its own
+	}
+	for _, f := range found {
+		list := n.Attributes[f.attribute]
+		for e := range strings.SplitSeq(list, ",") {
+			var d NodeDeviceResource
+			var id string
+			if d.Vendor, d.Type, d.Name, id = f.make(e); e == "" || taken[id] || len(id) > DeviceIDBytesMax || checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
+				continue
+			}
+			i, known := at[d.ID()]
+			if i < 0 {
+				continue
+			}
+			if !known {
+				i, at[d.ID()] = len(out), len(out)
+				out = append(out, d)
+			}
+			taken[id] = true
+			out[i].Instances = append(out[i].Instances, NodeDevice{ID: id, Healthy: true})
+		}
+	}
+	return out
+}
+
+// DeviceAttributes are values by name, as text: "16 GiB". In JSON each is an object, as in the public API: {"Int": 16, "Unit": "GiB"}.
+type DeviceAttributes map[string]string
+
+type deviceAttributeJSON struct {
+	Float  *json.Number `json:",omitempty"`
+	Int    *int64       `json:",omitempty"`
+	String *string      `json:",omitempty"`
+	Bool   *bool        `json:",omitempty"`
+	Unit   string       `json:",omitempty"`
+}
+
+var wholeWithUnit = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})(?: ([A-Za-z/]{1,8}))?$`)
+
+// MarshalJSON writes text that reads as a whole number or as yes and no as such.
+func (a DeviceAttributes) MarshalJSON() ([]byte, error) {
+	out := make(map[string]deviceAttributeJSON, len(a))
+	for k, v := range a {
+		var j deviceAttributeJSON
+		if m := wholeWithUnit.FindStringSubmatch(v); m != nil {
+			n, err := strconv.ParseInt(m[1], 10, 64)
+			if err != nil {
+				return nil, err
+			}
+			j.Int, j.Unit = &n, m[2]
+		} else if v == "true" || v == "false" {
+			j.Bool = Ptr(v == "true")
+		} else {
+			j.String = &v
+		}
+		out[k] = j
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote, and Float.
+func (a *DeviceAttributes) UnmarshalJSON(b []byte) error {
+	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
+		return nil
+	}
+	var in map[string]deviceAttributeJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return fmt.Errorf("attributes of a device: %w", err)
+	}
+	*a = make(DeviceAttributes, len(in))
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		j, v := in[k], ""
+		switch {
+		case j.Int != nil:
+			v = strconv.FormatInt(*j.Int, 10)
+		case j.Float != nil:
+			v = j.Float.String()
+		case j.Bool != nil:
+			v = strconv.FormatBool(*j.Bool)
+		case j.String != nil:
+			v = *j.String
+		}
+		if j.Unit != "" {
+			v += " " + j.Unit
+		}
+		(*a)[k] = v
+	}
+	return nil
+}
