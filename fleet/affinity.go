@@ -61,18 +61,22 @@ func (c *checker) affinities(path string, as []Affinity, jobType string) {
 	}
 	for i, a := range as {
 		p := fmt.Sprintf("%s[%d]", path, i)
-		switch w := *a.Weight; {
-		case w == 0:
-			c.refuse(p+".Weight", "a weight of 0 prefers nothing", "use -100 to 100, and remove the affinity for 0")
-		case w < -AffinityWeightMax || w > AffinityWeightMax:
-			c.refuse(p+".Weight", fmt.Sprintf("%d is out of range", w), fmt.Sprintf("use -%d to %d", AffinityWeightMax, AffinityWeightMax))
-		}
+		c.weight(p, *a.Weight)
 		switch op := a.Rule().Op(); op {
 		case OpDistinctHosts, OpDistinctProperty:
 			c.refuse(p+".Operand", op+" is a rule and no preference", "write it as a constraint, or use a spread")
 		default:
 			c.rule(p, a.Rule())
 		}
+	}
+}
+
+func (c *checker) weight(p string, w int) {
+	switch {
+	case w == 0:
+		c.refuse(p+".Weight", "a weight of 0 prefers nothing", "use -100 to 100, and remove the affinity for 0")
+	case w < -AffinityWeightMax || w > AffinityWeightMax:
+		c.refuse(p+".Weight", fmt.Sprintf("%d is out of range", w), fmt.Sprintf("use -%d to %d", AffinityWeightMax, AffinityWeightMax))
 	}
 }
 

@@ -1,5 +1,7 @@
 package fleet
 
+import "strings"
+
 // Desired statuses of an allocation: what the region wants.
 const (
 	DesiredRun   = "run"
@@ -92,8 +94,28 @@ type AllocatedPort struct {
 
 // AllocatedTask is what one task was given.
 type AllocatedTask struct {
-	CPU    NodeCPU `json:"Cpu"`
-	Memory AllocatedMemory
+	CPU     NodeCPU `json:"Cpu"`
+	Memory  AllocatedMemory
+	Devices []AllocatedDevice `json:",omitempty"`
+}
+
+// AllocatedDevice is what one request of a task got.
+type AllocatedDevice struct {
+	Vendor, Type, Name string
+	DeviceIDs          []string
+}
+
+// NewAllocatedDevice is what was given of a kind: VENDOR/TYPE/NAME.
+func NewAllocatedDevice(kind string, ids []string) AllocatedDevice {
+	parts := strings.SplitN(kind+"//", "/", 4)
+	return AllocatedDevice{Vendor: parts[0], Type: parts[1], Name: parts[2], DeviceIDs: ids}
+}
+
+// GiveDevice adds devices of a kind to what a task was given.
+func (r *AllocatedResources) GiveDevice(task, kind string, ids []string) {
+	t := r.Tasks[task]
+	t.Devices = append(t.Devices, NewAllocatedDevice(kind, ids))
+	r.Tasks[task] = t
 }
 
 // AllocatedMemory is in MiB.

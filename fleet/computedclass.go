@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unique"
 )
@@ -48,5 +49,26 @@ func (n *Node) ComputedClass() ComputedClass {
 		text(k)
 		truth(n.HostVolumes[k].ReadOnly)
 	}
+	text("")
+	if len(n.NodeResources.Devices) > 0 { // what is found besides is in the attributes
+		n.deviceClass(text)
+	}
 	return ComputedClass{unique.Make(string(b))}
+}
+
+// deviceClass tells of each kind how many there are, and how many are healthy; their IDs are the node's own.
+func (n *Node) deviceClass(text func(...string)) {
+	for _, d := range n.Devices() {
+		healthy := 0
+		for _, x := range d.Instances {
+			if x.Healthy {
+				healthy++
+			}
+		}
+		text(d.Vendor, d.Type, d.Name, strconv.Itoa(len(d.Instances)), strconv.Itoa(healthy))
+		for _, k := range slices.Sorted(maps.Keys(d.Attributes)) {
+			text(k, d.Attributes[k])
+		}
+		text("")
+	}
 }

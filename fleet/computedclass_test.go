@@ -15,9 +15,12 @@ func TestComputedClassIsComplete(t *testing.T) {
 		"Meta":        func(n *Node) { n.Meta = map[string]string{"a": "x"} },
 		"Drivers":     func(n *Node) { n.Drivers = map[string]DriverInfo{"wasm": {Detected: true}} },
 		"HostVolumes": func(n *Node) { n.HostVolumes = map[string]HostVolume{"v": {}} },
+		"NodeResources": func(n *Node) { // its room is counted, by node
+			n.NodeResources.Devices = []NodeDeviceResource{{Vendor: "a", Type: "b", Name: "c"}}
+		},
 	}
 	nobodyLooks := map[string]string{
-		"ID": "each has its own", "Name": "each has its own", "NodeResources": "room is counted, by node", "ReservedResources": "room is counted, by node",
+		"ID": "each has its own", "Name": "each has its own", "ReservedResources": "room is counted, by node",
 		"Version": "attributes tell it", "LinkTransport": "attributes tell it", "UDPFiltered": "attributes tell it", "NodeBookkeeping": "it is not the agent's",
 	}
 	plain := (&Node{}).ComputedClass()
@@ -48,6 +51,14 @@ func TestComputedClassLeavesOutWhatIsTheNodesOwn(t *testing.T) {
 	}
 	if node("a", "x", "arm64", true) == node("a", "x", "amd64", true) || node("a", "x", "arm64", true) == node("a", "x", "arm64", false) {
 		t.Error("nodes that differ are of one class")
+	}
+	offers := func(id, model string, healthy bool) ComputedClass {
+		n := &Node{}
+		n.NodeResources.Devices = []NodeDeviceResource{{Vendor: "a", Type: "b", Name: "c", Attributes: DeviceAttributes{"model": model}, Instances: []NodeDevice{{ID: id, Healthy: healthy}}}}
+		return n.ComputedClass()
+	}
+	if offers("0", "x", true) != offers("1", "x", true) || offers("0", "x", true) == offers("0", "y", true) || offers("0", "x", true) == offers("0", "x", false) {
+		t.Error("devices: equal nodes are of two classes, or others of one")
 	}
 	// What stands beside each other must not run together.
 	one, other := (&Node{Meta: map[string]string{"ab": "c"}}).ComputedClass(), (&Node{Meta: map[string]string{"a": "bc"}}).ComputedClass()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,13 +27,15 @@ type RequestedDevice struct {
 	Count *int   `hcl:"count" change:"restart"`
 	// Constraints are rules for what is given: their left sides are ${device.…}.
 	Constraints []Constraint `json:",omitempty" hcl:"constraint,block" change:"restart"`
+	// Affinities are wishes among the kinds that would do, with left sides like those of rules. A changed wish replaces too: what runs
+	// holds what the old one chose.
+	Affinities []Affinity `json:",omitempty" hcl:"affinity,block" change:"restart"`
 
 	DeviceUncarried `change:"inplace"`
 }
 
 // DeviceUncarried are device fields of the public API not carried out yet.
 type DeviceUncarried struct {
-	Affinities     json.RawMessage `json:",omitempty" hcl:"affinity,json"`
 	FirstAvailable json.RawMessage `json:",omitempty" hcl:"first_available,json"`
 }
 
@@ -75,14 +78,18 @@ func DeviceValue(side string) (name string, ok bool) {
 	return name, ok && slices.Contains([]string{"vendor", "type", "model"}, name)
 }
 
-// AsksDevices reports whether a task of the group asks for a device.
-func (g *TaskGroup) AsksDevices() bool {
-	for i := range g.Tasks {
-		if r := g.Tasks[i].Resources; r != nil && len(r.Devices) > 0 {
-			return true
+// AllDevices yields the requests of a group, in the order of its tasks.
+func (g *TaskGroup) AllDevices() iter.Seq2[*Task, *RequestedDevice] {
+	return func(yield func(*Task, *RequestedDevice) bool) {
+		for i := range g.Tasks {
+			t := &g.Tasks[i]
+			for k := 0; t.Resources != nil && k < len(t.Resources.Devices); k++ {
+				if !yield(t, &t.Resources.Devices[k]) {
+					return
+				}
+			}
 		}
 	}
-	return false
 }
 
 // canonicalDevices sorts by name: the order means nothing.
@@ -92,6 +99,7 @@ func canonicalDevices(ds []RequestedDevice) []RequestedDevice {
 		setDefaultPtr(&d.Count, 1)
 		canonicalConstraints(d.Constraints)
 		d.Constraints = emptyNil(d.Constraints)
+		d.Affinities = canonicalAffinities(d.Affinities)
 		clearEmpty(&d.DeviceUncarried)
 	}
 	slices.SortStableFunc(ds, func(a, b RequestedDevice) int { return cmp.Compare(a.Name, b.Name) })
@@ -123,9 +131,6 @@ func (c *checker) devices(path string, g *TaskGroup) {
 			requests, instances = requests+1, instances+max(0, *ds[k].Count)
 		}
 	}
-	if requests > 0 {
-		c.refuse(path, "devices are not carried out yet", "constrain on ${attr.…} instead")
-	}
 	if requests > DevicesMax {
 		c.refuse(path, fmt.Sprintf("the tasks of group %q have %d device blocks", g.Name, requests), fmt.Sprintf("at most %d", DevicesMax))
 	}
@@ -145,22 +150,34 @@ func (c *checker) device(path string, d *RequestedDevice) {
 		c.refuse(path+".Constraints", fmt.Sprintf("%d constraints", n), fmt.Sprintf("at most %d", AffinitiesMax))
 	}
 	for i, k := range d.Constraints {
-		p := fmt.Sprintf("%s.Constraints[%d]", path, i)
-		const forms = "use ${device.attr.NAME}, ${device.vendor}, ${device.type} or ${device.model}"
-		_, left := DeviceValue(k.LTarget)
-		_, right := DeviceValue(k.RTarget)
-		switch op := k.Op(); {
-		case op == OpDistinctHosts || op == OpDistinctProperty:
-			c.refuse(p+".Operand", op+" is a rule for nodes and not for a device", "write it beside the tasks of the group")
-			continue
-		case !left:
-			c.refuse(p+".LTarget", fmt.Sprintf("%q is no value of a device", k.LTarget), forms)
-		case strings.HasPrefix(k.RTarget, "${") && !right:
-			c.refuse(p+".RTarget", fmt.Sprintf("%q is no value of a device", k.RTarget), forms+", or a plain value")
-		case k.Mode != "":
-			c.refuse(p+".Mode", fmt.Sprintf("mode %q is not carried out for devices: an allocation keeps what it holds", k.Mode), "leave it out")
-		}
-		c.rule(p, k)
+		c.deviceRule(fmt.Sprintf("%s.Constraints[%d]", path, i), k)
+	}
+	if n := len(d.Affinities); n > AffinitiesMax {
+		c.refuse(path+".Affinities", fmt.Sprintf("%d affinities", n), fmt.Sprintf("at most %d", AffinitiesMax))
+	}
+	for i, a := range d.Affinities {
+		p := fmt.Sprintf("%s.Affinities[%d]", path, i)
+		c.weight(p, *a.Weight)
+		c.deviceRule(p, a.Rule())
 	}
 	c.checkUncarried("Device", path, &d.DeviceUncarried)
+}
+
+// deviceRule checks what constraints and affinities of a device have in common.
+func (c *checker) deviceRule(p string, k Constraint) {
+	const forms = "use ${device.attr.NAME}, ${device.vendor}, ${device.type} or ${device.model}"
+	_, left := DeviceValue(k.LTarget)
+	_, right := DeviceValue(k.RTarget)
+	switch op := k.Op(); {
+	case op == OpDistinctHosts || op == OpDistinctProperty:
+		c.refuse(p+".Operand", op+" is a rule for nodes and not for a device", "write it beside the tasks of the group")
+		return
+	case !left:
+		c.refuse(p+".LTarget", fmt.Sprintf("%q is no value of a device", k.LTarget), forms)
+	case strings.HasPrefix(k.RTarget, "${") && !right:
+		c.refuse(p+".RTarget", fmt.Sprintf("%q is no value of a device", k.RTarget), forms+", or a plain value")
+	case k.Mode != "":
+		c.refuse(p+".Mode", fmt.Sprintf("mode %q is not carried out for devices: an allocation keeps what it holds", k.Mode), "leave it out")
+	}
+	c.rule(p, k)
 }

@@ -78,6 +78,9 @@ func (g *TaskGroup) Wants() bool {
 			return true
 		}
 	}
+	for range g.AllDevices() {
+		return true
+	}
 	return false
 }
 

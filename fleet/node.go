@@ -158,8 +158,9 @@ type Orphan struct {
 	JobVersion   uint64
 	TaskGroup    string
 	ClientStatus string
-	CreateTime   int64  // Unix nanoseconds
-	StopReason   string `json:",omitempty"` // not empty: an operator stopped it and its device has not told its end
+	CreateTime   int64             // Unix nanoseconds
+	StopReason   string            `json:",omitempty"` // not empty: an operator stopped it and its device has not told its end
+	Devices      []AllocatedDevice `json:",omitempty"` // that it alone holds
 }
 
 // NodeListStub is the short form of a node in lists.

@@ -16,7 +16,8 @@ import (
 const (
 	NodeDevicesMax          = 64 // kinds
 	NodeDeviceInstancesMax  = 256
-	NodeDeviceAttributesMax = 64 // of a kind
+	NodeDeviceAttributesMax = 64       // of a kind
+	NodeDevicesBytesMax     = 64 << 10 // names, IDs and attributes of all; the rest of what a node may tell is for its facts
 	DeviceIDBytesMax        = 96
 )
 
@@ -53,7 +54,7 @@ func CheckNodeDevices(ds []NodeDeviceResource) error {
 	if n := len(ds); n > NodeDevicesMax {
 		return fmt.Errorf("%d kinds of devices; at most %d", n, NodeDevicesMax)
 	}
-	kinds, ids := map[string]bool{}, map[string]bool{}
+	kinds, ids, size := map[string]bool{}, map[string]bool{}, 0
 	for i := range ds {
 		d := &ds[i]
 		if err := checkDeviceName(d.ID(), deviceNamePartsMax); err != nil {
@@ -63,6 +64,7 @@ func CheckNodeDevices(ds []NodeDeviceResource) error {
 			return fmt.Errorf("device %q stands there twice; write all of its ids into one", d.ID())
 		}
 		kinds[d.ID()] = true
+		size += len(d.ID())
 		if len(d.Instances) == 0 {
 			return fmt.Errorf("device %q has no ids; name at least one", d.ID())
 		}
@@ -70,19 +72,24 @@ func CheckNodeDevices(ds []NodeDeviceResource) error {
 			return fmt.Errorf("device %q has %d attributes; at most %d", d.ID(), n, NodeDeviceAttributesMax)
 		}
 		for k, v := range d.Attributes {
+			size += len(k) + len(v)
 			if k == "" || len(k)+len(v) > NodeAttributeBytesMax {
 				return fmt.Errorf("device %q: attribute %q has no name, or more than %d bytes", d.ID(), k, NodeAttributeBytesMax)
 			}
 		}
 		for _, x := range d.Instances {
 			switch {
-			case !deviceID.MatchString(x.ID) || len(x.ID) > DeviceIDBytesMax:
+			case !isDeviceID(x.ID):
 				return fmt.Errorf("device %q: %q is no id; write 1 to %d bytes, without comma and control character", d.ID(), x.ID, DeviceIDBytesMax)
 			case ids[x.ID]:
 				return fmt.Errorf("device %q: id %q stands there twice, and would be held by two; give each its own", d.ID(), x.ID)
 			}
 			ids[x.ID] = true
+			size += len(x.ID)
 		}
+	}
+	if size > NodeDevicesBytesMax {
+		return fmt.Errorf("the names, ids and attributes of devices have %d bytes; at most %d", size, NodeDevicesBytesMax)
 	}
 	if n := len(ids); n > NodeDeviceInstancesMax {
 		return fmt.Errorf("%d devices; at most %d", n, NodeDeviceInstancesMax)
@@ -92,6 +99,8 @@ func CheckNodeDevices(ds []NodeDeviceResource) error {
 
 // deviceID keeps IDs apart in the list that tasks are told.
 var deviceID = regexp.MustCompile(`^[^\x00-\x1f\x7f,]+$`)
+
+func isDeviceID(id string) bool { return len(id) <= DeviceIDBytesMax && deviceID.MatchString(id) }
 
 // found says how devices are made of the attributes in which an agent tells what it
 // finds. Made here and not reported beside them: what is plugged in or out reaches
@@ -120,29 +129,38 @@ var gpuVendors = map[string]string{
 }
 
 // Devices are all that the node offers: those of its agent's configuration, then what
-// the agent found and the configuration does not name. Of two that are found under
-// one ID, as two USB sticks of one product, there is one: nobody could tell them apart.
+// the agent found of types that the configuration does not name. Adding what is found
+// to a type that is named was rejected: one card under two IDs would be held by two.
+// Of two under one ID, as two USB sticks of one product, there is one: nobody could
+// tell them apart. What an agent should not have told is left out.
 func (n *Node) Devices() []NodeDeviceResource {
-	out := slices.Clone(n.NodeResources.Devices)
-	taken, at := map[string]bool{}, map[string]int{}
-	for i := range out {
-		for _, x := range out[i].Instances {
-			taken[x.ID] = true
+	var out []NodeDeviceResource
+	taken, named := map[string]bool{}, map[string]bool{}
+	for _, d := range n.NodeResources.Devices {
+		named[d.Type] = true
+		if checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
+			continue
 		}
-		at[out[i].ID()] = -1 // what is found is not mixed with what is told, which has attributes of its own
+		all := d.Instances
+		d.Instances = nil
+		for _, x := range all {
+			if isDeviceID(x.ID) && !taken[x.ID] {
+				taken[x.ID] = true
+				d.Instances = append(d.Instances, x)
+			}
+		}
+		out = append(out, d)
 	}
+	at := map[string]int{}
 	for _, f := range found {
-		list := n.Attributes[f.attribute]
-		for e := range strings.SplitSeq(list, ",") {
+		for e := range strings.SplitSeq(n.Attributes[f.attribute], ",") {
 			var d NodeDeviceResource
 			var id string
-			if d.Vendor, d.Type, d.Name, id = f.make(e); e == "" || taken[id] || len(id) > DeviceIDBytesMax || checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
+			d.Vendor, d.Type, d.Name, id = f.make(e)
+			if e == "" || named[d.Type] || taken[id] || !isDeviceID(id) || checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
 				continue
 			}
 			i, known := at[d.ID()]
-			if i < 0 {
-				continue
-			}
 			if !known {
 				i, at[d.ID()] = len(out), len(out)
 				out = append(out, d)

@@ -70,7 +70,6 @@ var uncarried = map[string]Uncarried{
 	"Resources.SecretsMB": {Warn, "there is no secrets folder"},
 	"Resources.Custom":    {Refuse, "custom resources are not reserved"},
 
-	"Device.Affinities":     {Refuse, "of several devices that would do, none is preferred; write a constraint"},
 	"Device.FirstAvailable": {Refuse, "a device is asked for by one name"},
 
 	"Volume.PerAlloc":       {Refuse, "all allocations of a group on a device share its host volume"},

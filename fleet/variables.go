@@ -21,10 +21,18 @@ type Variable struct {
 // MemoryMaxVariable is told to tasks that may exceed their memory, and to no others.
 const MemoryMaxVariable = "MEMORY_MAX_LIMIT"
 
-const metaVariables = "META_"
+const (
+	metaVariables   = "META_"
+	deviceVariables = "DEVICE_"
+)
+
+// DeviceVariable is the name, without prefix, under which a task is told its devices of a kind: VENDOR/TYPE/NAME.
+func DeviceVariable(kind string) string {
+	return deviceVariables + strings.ToUpper(VariableKey((&RequestedDevice{Name: kind}).Kind()))
+}
 
 // TaskVariables is the table: what tasks are told, and what those of the field are told
-// and ours are not. Ports and devices add their own by label, see portVariables.
+// and ours are not. Ports add their own by label, see portVariables.
 var TaskVariables = []Variable{
 	{Name: "ALLOC_ID", Means: "ID of the allocation"},
 	{Name: "SHORT_ALLOC_ID", Means: "its first eight characters"},
@@ -45,6 +53,7 @@ var TaskVariables = []Variable{
 	{Name: "MEMORY_LIMIT", Means: "what the task asks for, MiB"},
 	{Name: MemoryMaxVariable, Means: "the limit, MiB; where the task has a larger `memory_max` and its region lets it take that"},
 	{Name: metaVariables, Means: "the value of a meta key, the task's before the group's before the job's; the key as written and in capitals, with _ for what is no letter, digit or _"},
+	{Name: deviceVariables, Means: "IDs of the devices of that type that the task holds, with commas between; the type in capitals, with _ for what is no letter, digit or _: `device \"nvidia/gpu\"` gives `DUNLIN_DEVICE_GPU`"},
 	{Name: "SECRETS_DIR", Not: "there is no folder for secrets: one on the device's disk would promise what it does not keep"},
 	{Name: "CPU_CORES", Not: "cores are not reserved"},
 	{Name: "PARENT_CGROUP", Not: "tasks have no control group of their own"},
@@ -98,6 +107,8 @@ func (t *Task) variable(name string, metas map[string]string) string {
 			return "values of meta do not see each other"
 		case same && v.Name == metaVariables:
 			return "neither the task, its group nor the job has such a meta key"
+		case same && v.Name == deviceVariables && !slices.ContainsFunc(t.Resources.Devices, func(d RequestedDevice) bool { return DeviceVariable(d.Name) == name }):
+			return "the task asks for no device of that type"
 		case same && v.Name == MemoryMaxVariable && t.Resources.MemoryLimitMB(true) == t.Resources.MemoryLimitMB(false):
 			return "the task has no memory_max above its memory"
 		case same:

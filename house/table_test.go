@@ -80,7 +80,7 @@ var table = []line{
 	// Control. State and log first, then cores, then shells.
 	{"control/state", "fleet wire wire/codec", "", "rows are made of nouns and of what devices report; sole importer of the B-tree"},
 	{"control/scheduler/feasible", "fleet", "", "rules and nodes are nouns; room and neighbours are not its business"},
-	{"control/grant", "control/state fleet wire", "", "what is held of a node stands in rows; devices have rules like nodes"},
+	{"control/grant", "control/scheduler/feasible control/state fleet wire", "", "what is held of a node stands in rows; devices have rules like nodes"},
 	{"control/command", "control/grant control/state fleet wire wire/codec", "", "what the log carries and what it does to the state"},
 	{"control/broker", "control/state fleet", "", "decides from evaluations in a view which is next"},
 	{"control/liveness", "control/command fleet", "", "decides link states, which it proposes as a command's rows"},

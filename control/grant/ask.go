@@ -12,6 +12,8 @@ import (
 type Ask struct {
 	static  []wire.GrantedPort
 	dynamic []string // labels
+	devices []device // in the order of tasks, and of the requests of each
+	weight  int64    // of all affinities of devices; 0: none is preferred
 }
 
 // Of is what a group of a canonical job asks for; nil: nothing.
@@ -19,7 +21,10 @@ func Of(g *fleet.TaskGroup) *Ask {
 	if !g.Wants() {
 		return nil
 	}
-	a := &Ask{}
+	a := &Ask{devices: devicesOf(g)}
+	for i := range a.devices {
+		a.weight += a.devices[i].Weight()
+	}
 	for _, p := range g.AllPorts() {
 		if p.Value != 0 {
 			a.static = append(a.static, wire.GrantedPort{Label: p.Label, Number: uint16(p.Value)})
@@ -29,6 +34,9 @@ func Of(g *fleet.TaskGroup) *Ask {
 	}
 	return a
 }
+
+// Prefers reports whether it matters which devices are given.
+func (a *Ask) Prefers() bool { return a != nil && a.weight > 0 }
 
 // Differs says how what a placement was given is not what the group asks for;
 // empty: it is. A nil Ask wants nothing.
@@ -49,5 +57,5 @@ func (a *Ask) Differs(g *wire.Grants) string {
 			return "it holds no port as " + label
 		}
 	}
-	return ""
+	return a.devicesDiffer(g)
 }

@@ -14,6 +14,10 @@ type Node struct {
 	ports    map[uint16]int // how often each is held
 	dynamic  fleet.PortRange
 	reserved []fleet.PortRange
+
+	instances map[string]int // by ID, how often each is held; nil: none is
+	offered   []fleet.NodeDeviceResource
+	read      bool // offered was read
 }
 
 // New is a node of which nothing is held.
@@ -68,6 +72,7 @@ func (n *Node) count(g *wire.Grants, by int) {
 			delete(n.ports, p.Number)
 		}
 	}
+	n.countDevices(g.Devices, by)
 }
 
 func (n *Node) isReserved(port uint16) bool {
@@ -131,7 +136,7 @@ func (n *Node) Room(a *Ask, limit int) int {
 	if len(a.dynamic) > 0 {
 		room = min(room, n.freeDynamic(a.static)/len(a.dynamic))
 	}
-	return room
+	return n.deviceRoom(a, room)
 }
 
 // Take picks what one allocation that asks so holds, and counts it in. It reports
@@ -142,6 +147,9 @@ func (n *Node) Take(a *Ask, seed uint64) (out wire.Grants, ok bool) {
 	}
 	if n.Room(a, 1) == 0 {
 		return out, false
+	}
+	if len(a.devices) > 0 {
+		out.Devices, _ = n.picking(a).pick() // there is room
 	}
 	out.Ports = append(out.Ports, a.static...)
 	for _, p := range a.static {
@@ -179,5 +187,5 @@ func (n *Node) Clash(g *wire.Grants) string {
 			}
 		}
 	}
-	return ""
+	return n.deviceClash(g)
 }

@@ -10,13 +10,15 @@ import (
 
 // Lack is one thing that a node has not free for an ask.
 type Lack struct {
-	Dimension string // the key in AllocMetric.DimensionExhausted: "port 8080", "dynamic ports"
-	Rule      string // "port"
+	Dimension string // the key in AllocMetric.DimensionExhausted: "port 8080", "dynamic ports", "device gpu"
+	Rule      string // "port", "device"
 	Wants     string
 	Has       string // on this node, in words
 	Fix       string
 	// Free orders nodes by how near they come; the greater, the nearer.
 	Free int
+	// Ruled: the node would lack it if nobody held anything, and its rules say so.
+	Ruled bool
 }
 
 // Lacks says what keeps one allocation that asks so off the node; none: nothing.
@@ -47,7 +49,7 @@ func (n *Node) Lacks(a *Ask, who Holders) (out []Lack) {
 			Fix: "stop something there, or widen min_dynamic_port and max_dynamic_port of the device",
 		})
 	}
-	return out
+	return append(out, n.deviceLacks(a, who)...)
 }
 
 // Holders finds who holds something of a node, for words.

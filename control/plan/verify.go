@@ -61,8 +61,8 @@ type check struct {
 	job      *state.Job
 	order    []state.NodeKey
 	nodes    map[state.NodeKey]*tally
-	dropped  map[fleet.UUID]bool     // stops that are refused
-	blind    bool                    // planted: see Planted
+	dropped  map[fleet.UUID]bool // stops that are refused
+	planted  Planted
 	freed    map[state.AllocKey]bool // what stops give back, which are not
 	evicted  map[fleet.UUID]bool     // evictions that would end something
 	why      string                  // what is wrong with all placements at once
@@ -71,11 +71,11 @@ type check struct {
 // Verify says which parts of a plan may be committed, given the newest view and
 // what plans in flight add to nodes (nil: nothing). The plan is not changed.
 func Verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan) Verdict {
-	return verify(view, inFlight, p, false)
+	return verify(view, inFlight, p, Planted{})
 }
 
-func verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan, blind bool) Verdict {
-	c := &check{blind: blind, view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}, freed: map[state.AllocKey]bool{}}
+func verify(view *state.View, inFlight func(state.NodeKey) state.Usage, p *command.Plan, planted Planted) Verdict {
+	c := &check{planted: planted, view: view, inFlight: inFlight, plan: p, nodes: map[state.NodeKey]*tally{}, dropped: map[fleet.UUID]bool{}, freed: map[state.AllocKey]bool{}}
 	why := cmp.Or(c.whole(), c.returned())
 	c.count()
 	why = cmp.Or(why, c.countEvictions())
@@ -304,7 +304,7 @@ func (c *check) refuse(k state.NodeKey, t *tally) string {
 // clash says what of that which the plan's placements on a node hold somebody else
 // holds, or another of them.
 func (c *check) clash(n *state.Node, t *tally, inFlight wire.Granted) string {
-	if t.placed.Granted == "" || c.blind {
+	if t.placed.Granted == "" || c.planted.GrantsUnchecked {
 		return ""
 	}
 	held := grant.Load(c.view, n, inFlight, func(k state.AllocKey) bool { return c.freed[k] })
@@ -313,7 +313,10 @@ func (c *check) clash(n *state.Node, t *tally, inFlight wire.Granted) string {
 		return err.Error()
 	}
 	for i := range placed {
-		if why := held.Clash(&placed[i]); why != "" {
+		if c.planted.DevicesUnchecked {
+			placed[i].Devices = nil
+		}
+		if why := cmp.Or(held.Clash(&placed[i]), held.Missing(&placed[i])); why != "" {
 			return why + " by now"
 		}
 		held.Hold(&placed[i])

@@ -79,6 +79,9 @@ func (p *placing) score(s rank.Scored) fleet.NodeScore {
 	if p.request.Affinity != nil {
 		out.Scores["node-affinity"] = ratio(s.Affinity)
 	}
+	if p.request.Given != nil {
+		out.Scores["devices"] = ratio(s.Given)
+	}
 	if len(p.request.Spreads) > 0 {
 		out.Scores["allocation-spread"] = ratio(s.Spread)
 	}

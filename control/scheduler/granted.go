@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/scheduler/feasible"
@@ -98,17 +99,27 @@ func (p *pool) regain(a *state.Alloc) bool {
 	return true
 }
 
-// grantLimit is how many of the group each node can still give what they ask for.
+// grantLimit is how many of the group each node can still give what they ask for. How
+// much they like that is noted in the request.
 func (p *placing) grantLimit() (limit rank.Limit, ok bool) {
 	if p.ask = grant.Of(p.group.Spec); p.ask == nil {
 		return limit, false
 	}
 	most := max(1, len(p.group.Place))
 	limit = rank.Limit{Value: make([]int32, len(p.pool.rows)), Left: make([]int64, len(p.pool.rows))}
+	if p.ask.Prefers() {
+		p.request.Given = make([][]int64, len(p.pool.rows))
+	}
 	for i := range p.pool.rows {
 		limit.Value[i] = int32(i)
-		if p.may[i] || p.eachRule {
-			limit.Left[i] = int64(p.pool.held(i).Room(p.ask, most))
+		if !p.may[i] && !p.eachRule {
+			continue
+		}
+		held := p.pool.held(i)
+		room := held.Room(p.ask, most)
+		limit.Left[i] = int64(room)
+		if p.request.Given != nil {
+			p.request.Given[i] = held.Likes(p.ask, room, rank.Scale)
 		}
 	}
 	return limit, true
@@ -164,7 +175,9 @@ type lacks struct {
 	nodes int
 }
 
+// see adds what a node lacks, except where a rule of the group has said so.
 func (x *lacks) see(list []grant.Lack, node string) {
+	list = slices.DeleteFunc(list, func(l grant.Lack) bool { return l.Ruled })
 	if len(list) > 0 {
 		x.nodes++
 	}

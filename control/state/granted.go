@@ -47,6 +47,9 @@ func (v *View) resources(a *Alloc) *fleet.AllocatedResources {
 	if err != nil || g.Empty() {
 		return out
 	}
+	for _, d := range g.Devices {
+		out.GiveDevice(d.Task, d.Device, d.IDs)
+	}
 	ip := ""
 	if n := v.Node(a.Node); n != nil {
 		ip = n.Spec.Address()

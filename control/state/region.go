@@ -148,10 +148,16 @@ func (v *View) Orphan(id fleet.UUID) (*Node, *Orphan) {
 
 // View is the API's form of an orphan.
 func (o *Orphan) View() fleet.Orphan {
-	return fleet.Orphan{
+	out := fleet.Orphan{
 		ID: fleet.AllocID(o.ID.String()), Name: o.Name(), Namespace: o.Job.Namespace, JobID: o.Job.ID, JobVersion: o.Job.Version,
 		TaskGroup: o.Group, ClientStatus: o.Status, CreateTime: o.CreateTime, StopReason: o.StopReason,
 	}
+	if g, err := o.Granted.Unpack(); err == nil {
+		for _, d := range g.Devices {
+			out.Devices = append(out.Devices, fleet.NewAllocatedDevice(d.Device, d.IDs))
+		}
+	}
+	return out
 }
 
 // extras are the parts of the region and of a node that most do without. In a

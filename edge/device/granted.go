@@ -85,8 +85,8 @@ func common(a, b *wire.Grants) string {
 	for _, x := range a.Devices {
 		for _, y := range b.Devices {
 			for _, id := range x.IDs {
-				if x.Device == y.Device && slices.Contains(y.IDs, id) {
-					return fmt.Sprintf("%s %s", x.Device, id)
+				if slices.Contains(y.IDs, id) { // the kind may have been renamed in between
+					return fmt.Sprintf("device %s (%s)", id, x.Device)
 				}
 			}
 		}

@@ -49,6 +49,40 @@ func TestAPortIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A device goes from hand to hand like a port: also when its kind was renamed in between, and what else both hold does not matter.
+func TestADeviceIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.link()
+	hold := func(kind string, ids ...string) wire.Granted {
+		g := wire.Grants{Devices: []wire.GrantedDevice{{Task: "main", Device: kind, IDs: ids}}}
+		return g.Pack()
+	}
+	old := w.place(w.job("a", 0, "service", 1))
+	w.desired[old].Granted = hold("usb/serial/ftdi", "tty0", "tty1")
+	w.push(true, nil)
+	w.settle()
+	w.now = w.now.Add(time.Second)
+	next, other := w.place(w.job("b", 0, "service", 1)), w.place(w.job("c", 0, "service", 1))
+	w.desired[next].Granted, w.desired[other].Granted = hold("usb/serial/x", "tty2", "tty1"), hold("usb/serial/ftdi", "tty3")
+	w.push(false, nil, next, other)
+	w.settle()
+	if w.runningOf(old) != 1 || w.runningOf(next) != 0 || w.runningOf(other) != 1 {
+		t.Fatalf("%d, %d and %d run", w.runningOf(old), w.runningOf(next), w.runningOf(other))
+	}
+	if !says(w, next, "waits for device tty1 (usb/serial/ftdi), which allocation "+old.String()) {
+		t.Error("it does not say what it waits for")
+	}
+	w.desired[old].Stop, w.stopped[old] = true, true
+	w.push(false, nil, old)
+	if w.runningOf(next) != 0 {
+		t.Fatal("it was started while the holder is stopping")
+	}
+	w.settle()
+	if w.runningOf(old) != 0 || w.runningOf(next) != 1 {
+		t.Fatalf("%d of the old and %d of the new run", w.runningOf(old), w.runningOf(next))
+	}
+}
+
 func TestAPortIsWaitedForOverRestarts(t *testing.T) {
 	w, old, next := holds(t)
 	w.boot()

@@ -81,7 +81,7 @@ func (r *Runner) given(a device.StartTask, t *driver.Task) (env map[string]strin
 	if limit := a.Task.Resources.MemoryLimitMB(a.Exceeds); limit != a.Task.Resources.MemoryLimitMB(false) {
 		tell(fleet.MemoryMaxVariable, strconv.Itoa(limit))
 	}
-	grantedVariables(tell, &a.Granted, node.Address())
+	grantedVariables(tell, &a.Granted, t.Name, node.Address())
 	without := known(maps.Clone(env)) // meta sees all but itself
 	metas := fleet.MetaVariables(a.Job.Meta, a.Group.Meta, a.Task.Meta)
 	for _, name := range sortedKeys(metas) {

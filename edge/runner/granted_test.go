@@ -11,11 +11,13 @@ func TestPortsInTheEnvironment(t *testing.T) {
 	env := map[string]string{}
 	node := &fleet.Node{Attributes: map[string]string{fleet.AttributeAddress: "fd00::7"}}
 	tell := func(name, value string) { env["NOMAD_"+name] = value }
-	grantedVariables(tell, &wire.Grants{Ports: []wire.GrantedPort{{Label: "http", Number: 8080}, {Label: "x", Number: 20001}}}, node.Address())
+	grantedVariables(tell, &wire.Grants{Ports: []wire.GrantedPort{{Label: "http", Number: 8080}, {Label: "x", Number: 20001}}, Devices: []wire.GrantedDevice{
+		{Task: "t", Device: "nvidia/gpu/t4", IDs: []string{"0", "1"}}, {Task: "t", Device: "amd/gpu/x", IDs: []string{"7"}}, {Task: "u", Device: "usb/serial/ftdi", IDs: []string{"/dev/ttyUSB0"}},
+	}}, "t", node.Address())
 	for name, want := range map[string]string{
 		"NOMAD_PORT_http": "8080", "NOMAD_HOST_PORT_http": "8080", "NOMAD_ALLOC_PORT_http": "8080",
 		"NOMAD_IP_http": "fd00::7", "NOMAD_HOST_IP_http": "fd00::7",
-		"NOMAD_ADDR_http": "[fd00::7]:8080", "NOMAD_HOST_ADDR_http": "[fd00::7]:8080", "NOMAD_PORT_x": "20001",
+		"NOMAD_ADDR_http": "[fd00::7]:8080", "NOMAD_HOST_ADDR_http": "[fd00::7]:8080", "NOMAD_PORT_x": "20001", "NOMAD_DEVICE_GPU": "0,1,7", "NOMAD_DEVICE_SERIAL": "",
 	} {
 		if env[name] != want {
 			t.Errorf("%s is %q, want %q", name, env[name], want)

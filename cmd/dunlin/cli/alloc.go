@@ -85,6 +85,9 @@ func (e *env) printAlloc(a *fleet.Allocation, next time.Time) error {
 		return err
 	}
 	e.printGiven(a.AllocatedResources)
+	if err := e.printHeldDevices(a); err != nil {
+		return err
+	}
 	if err := e.printAddresses(a); err != nil {
 		return err
 	}
@@ -138,6 +141,27 @@ func shortIDs(ids []fleet.AllocID) (out []string) {
 		out = append(out, fleet.ShortID(id))
 	}
 	return out
+}
+
+// printHeldDevices shows the devices that tasks of an allocation alone hold.
+func (e *env) printHeldDevices(a *fleet.Allocation) error {
+	if a.AllocatedResources == nil {
+		return nil
+	}
+	t, some := newTable(e.Out, "TASK", "DEVICE", "IDS"), false
+	for _, task := range sortedKeys(a.AllocatedResources.Tasks) {
+		for _, d := range a.AllocatedResources.Tasks[task].Devices {
+			if !some {
+				fmt.Fprintln(e.Out, "\nAllocation Devices")
+				some = true
+			}
+			t.row(task, d.Vendor+"/"+d.Type+"/"+d.Name, strings.Join(d.DeviceIDs, ","))
+		}
+	}
+	if !some {
+		return nil
+	}
+	return t.flush()
 }
 
 // printAddresses shows the ports that an allocation alone holds of its device.

@@ -117,7 +117,8 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	if err := t.flush(); err != nil {
 		return err
 	}
-	if err := e.printDevices(n); err != nil {
+	allocs, _, noAllocs := c.NodeAllocations(cmd.Context(), n.ID, nil)
+	if err := e.printDevices(n, deviceHolders(n, allocs)); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.Out)
@@ -142,9 +143,8 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 			return err
 		}
 	}
-	allocs, _, err := c.NodeAllocations(cmd.Context(), n.ID, nil)
-	if err != nil || len(allocs) == 0 {
-		return e.explain(c, err)
+	if noAllocs != nil || len(allocs) == 0 {
+		return e.explain(c, noAllocs)
 	}
 	fmt.Fprintln(e.Out)
 	stubs := make([]*fleet.AllocationListStub, len(allocs))
@@ -155,13 +155,45 @@ func (e *env) printNode(cmd *cobra.Command, c *api.Client, n *fleet.Node, writte
 	return printAllocs(e, stubs)
 }
 
-// printDevices lists what allocations may hold alone of a node.
-func (e *env) printDevices(n *fleet.Node) error {
+// deviceHolders says by ID who holds each device of a node. One that has ended holds nothing; one that is stopped and still
+// running keeps its successor waiting, and is named where nobody was given the device yet.
+func deviceHolders(n *fleet.Node, allocs []*fleet.Allocation) map[string]string {
+	by := map[string]string{}
+	hold := func(who string, devices []fleet.AllocatedDevice) {
+		for _, d := range devices {
+			for _, id := range d.DeviceIDs {
+				by[id] = cmp.Or(by[id], who)
+			}
+		}
+	}
+	for _, stopping := range [2]bool{false, true} {
+		for _, a := range allocs {
+			if a.AllocatedResources == nil || fleet.ClientTerminal(a.ClientStatus) || (a.DesiredStatus != fleet.DesiredRun) != stopping {
+				continue
+			}
+			who := fmt.Sprintf("%s (%s)", a.Name, fleet.ShortID(a.ID))
+			if stopping {
+				who += ", stopping"
+			}
+			for _, task := range a.AllocatedResources.Tasks {
+				hold(who, task.Devices)
+			}
+		}
+	}
+	for i := range n.Orphans {
+		hold(fmt.Sprintf("orphan %s (%s)", n.Orphans[i].Name, fleet.ShortID(n.Orphans[i].ID)), n.Orphans[i].Devices)
+	}
+	return by
+}
+
+// printDevices lists what allocations may hold alone of a node, and who does. What is held and not offered any more is
+// in the status of its allocation alone.
+func (e *env) printDevices(n *fleet.Node, holders map[string]string) error {
 	if len(n.NodeResources.Devices) == 0 {
 		return nil
 	}
 	fmt.Fprintln(e.Out)
-	t := newTable(e.Out, "DEVICE", "ID", "HEALTHY", "ATTRIBUTES")
+	t := newTable(e.Out, "DEVICE", "ID", "HEALTHY", "HELD BY", "ATTRIBUTES")
 	for i := range n.NodeResources.Devices {
 		d := &n.NodeResources.Devices[i]
 		var attributes []string
@@ -169,7 +201,7 @@ func (e *env) printDevices(n *fleet.Node) error {
 			attributes = append(attributes, k+" = "+d.Attributes[k])
 		}
 		for _, x := range d.Instances {
-			t.row(d.ID(), x.ID, x.Healthy, strings.Join(attributes, ", "))
+			t.row(d.ID(), x.ID, x.Healthy, cmp.Or(holders[x.ID], "nobody"), strings.Join(attributes, ", "))
 		}
 	}
 	return t.flush()

@@ -57,6 +57,8 @@ func New(job *fleet.Job, g *fleet.TaskGroup) *Checker {
 	for _, d := range driversOf(g) {
 		c.rules = append(c.rules, driverRule{driver: d})
 	}
+	// Nor are devices: one that was unplugged since is held by the task that has it.
+	c.rules = append(c.rules, deviceRules(g)...)
 	return c.shared()
 }
 

@@ -166,6 +166,13 @@ func TestClassesJudgeAsRulesDo(t *testing.T) {
 		if rapid.Bool().Draw(rt, "volume") {
 			g.Volumes = fleet.Volumes{{Name: "v", Type: fleet.VolumeTypeHost, Source: "v", ReadOnly: rapid.Bool().Draw(rt, "reads")}}
 		}
+		for range rapid.IntRange(0, 2).Draw(rt, "requests") {
+			r := fleet.RequestedDevice{Name: rapid.SampledFrom([]string{"b", "a/b"}).Draw(rt, "request"), Count: fleet.Ptr(rapid.IntRange(1, 2).Draw(rt, "devices"))}
+			if rapid.Bool().Draw(rt, "rule") {
+				r.Constraints = []fleet.Constraint{{LTarget: "${device.attr.x}", RTarget: word.Draw(rt, "value")}}
+			}
+			g.Tasks[0].Resources = &fleet.Resources{Devices: []fleet.RequestedDevice{r}}
+		}
 		c, refused := New(job, g), 0
 		for range 20 {
 			n := &fleet.Node{
@@ -179,6 +186,13 @@ func TestClassesJudgeAsRulesDo(t *testing.T) {
 			}
 			if v := word.Draw(rt, "y"); v != "" {
 				n.Attributes["y"] = v
+			}
+			for i := range rapid.IntRange(0, 2).Draw(rt, "kinds") {
+				d := fleet.NodeDeviceResource{Vendor: []string{"a", "c"}[i], Type: "b", Name: "x", Attributes: fleet.DeviceAttributes{"x": word.Draw(rt, "of device")}}
+				for k := range rapid.IntRange(0, 2).Draw(rt, "instances") {
+					d.Instances = append(d.Instances, fleet.NodeDevice{ID: fmt.Sprint(i, k), Healthy: rapid.Bool().Draw(rt, "well")})
+				}
+				n.NodeResources.Devices = append(n.NodeResources.Devices, d)
 			}
 			got, want := c.Judge(n, n.ComputedClass()), New(job, g).Judge(n, fleet.ComputedClass{})
 			if got != want {

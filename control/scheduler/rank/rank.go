@@ -44,8 +44,12 @@ type Request struct {
 	// Affinity is how much the job prefers each node, from -Scale to Scale; nil: not
 	// at all.
 	Affinity []int64
-	Spreads  []Spread // changed as nodes are handed out
-	Limits   []Limit  // changed as nodes are handed out
+	// Given is how much the job likes what it would be given of each node alone, from
+	// -Scale to Scale: the next one there, the one after it, and so on; nil: not at all.
+	// Changed as nodes are handed out.
+	Given   [][]int64
+	Spreads []Spread // changed as nodes are handed out
+	Limits  []Limit  // changed as nodes are handed out
 }
 
 // Limit is how many more may be placed on nodes of each value of a property.
@@ -123,6 +127,9 @@ func (req *Request) Use(i int) {
 		if l := &req.Limits[k]; l.Value[i] >= 0 {
 			l.Left[l.Value[i]]--
 		}
+	}
+	if req.Given != nil && len(req.Given[i]) > 0 {
+		req.Given[i] = req.Given[i][1:]
 	}
 }
 
@@ -213,14 +220,14 @@ func (r *Ranker) shift(avoid []state.NodeKey, penalty int64) {
 
 func (r *Ranker) key(i int) uint64 { return r.keyWith(i, 0) }
 
-// bias keeps scores above 0 in a key: the least is -6 times Scale.
+// bias keeps scores above 0 in a key: the least is -7 times Scale.
 const bias = 8 * Scale
 
 // keyWith packs the node's own score and tie-break into one word: the greater,
 // the better.
 func (r *Ranker) keyWith(i int, penalty int64) uint64 {
 	n := &r.nodes[i]
-	score := r.Fit(n) - r.crowd(n) - penalty + r.affinity(i) + bias
+	score := r.Fit(n) - r.crowd(n) - penalty + r.affinity(i) + r.given(i) + bias
 	return uint64(score)<<32 | uint64(^r.tie(n.Key))
 }
 
@@ -232,6 +239,14 @@ func (r *Ranker) affinity(i int) int64 {
 		return 0
 	}
 	return r.req.Affinity[i]
+}
+
+// given is how much what the next one on the node gets is liked.
+func (r *Ranker) given(i int) int64 {
+	if r.req.Given == nil || len(r.req.Given[i]) == 0 {
+		return 0
+	}
+	return r.req.Given[i][0]
 }
 
 // Fit is how full the node would be: the mean over CPU and memory, 0 to Scale. If
@@ -281,12 +296,12 @@ func mix(x uint64) uint64 {
 // Scored is a node and its score, by its parts, in parts of Scale. Spread is
 // relative to the value that lacks most: 0 there, less elsewhere.
 type Scored struct {
-	Node                         int // position
-	Fit, Crowd, Affinity, Spread int64
+	Node                                int // position
+	Fit, Crowd, Affinity, Given, Spread int64
 }
 
 // Total is what the node is ranked by.
-func (s *Scored) Total() int64 { return s.Fit - s.Crowd + s.Affinity + s.Spread }
+func (s *Scored) Total() int64 { return s.Fit - s.Crowd + s.Affinity + s.Given + s.Spread }
 
 // Best lists the best nodes, at most limit, without taking them.
 func (r *Ranker) Best(limit int) []Scored {
@@ -314,14 +329,14 @@ func (r *Ranker) Best(limit int) []Scored {
 	out := make([]Scored, len(top))
 	for k, x := range top {
 		i := int(x.node)
-		out[k] = Scored{Node: i, Fit: r.Fit(&r.nodes[i]), Crowd: r.crowd(&r.nodes[i]), Affinity: r.affinity(i), Spread: x.bonus - level}
+		out[k] = Scored{Node: i, Fit: r.Fit(&r.nodes[i]), Crowd: r.crowd(&r.nodes[i]), Affinity: r.affinity(i), Given: r.given(i), Spread: x.bonus - level}
 	}
 	return out
 }
 
 // Score is the score of one node by its parts, whether it has room or not.
 func (r *Ranker) Score(i int) Scored {
-	s := Scored{Node: i, Fit: r.Fit(&r.nodes[i]), Crowd: r.crowd(&r.nodes[i]), Affinity: r.affinity(i)}
+	s := Scored{Node: i, Fit: r.Fit(&r.nodes[i]), Crowd: r.crowd(&r.nodes[i]), Affinity: r.affinity(i), Given: r.given(i)}
 	values := make([]int32, len(r.req.Spreads))
 	for k := range values {
 		values[k] = r.req.Spreads[k].Value[i]

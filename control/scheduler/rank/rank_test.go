@@ -94,6 +94,11 @@ func drawRequest(rt *rapid.T, nodes int) Request {
 			req.Affinity = append(req.Affinity, rapid.Int64Range(-Scale, Scale).Draw(rt, "affinity"))
 		}
 	}
+	if rapid.Bool().Draw(rt, "likes") {
+		for range nodes {
+			req.Given = append(req.Given, rapid.SliceOfN(rapid.Int64Range(-Scale, Scale), 0, 4).Draw(rt, "given"))
+		}
+	}
 	for range rapid.IntRange(0, 2).Draw(rt, "spreads") {
 		req.Spreads = append(req.Spreads, Spread{
 			Value: valuesOf("value", 0, 2), Weight: rapid.Int64Range(1, 100).Draw(rt, "weight"),
@@ -237,6 +242,23 @@ func TestPackingOfEqualNodes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is liked best is given first, and a node is scored by what it has left.
+func TestWhatIsGivenIsScoredOneByOne(t *testing.T) {
+	nodes := []Node{node(1, 100, 100), node(2, 100, 100), node(3, 100, 100)}
+	r := New(Request{Ask: ask, Count: 9, Given: [][]int64{{Scale, -Scale}, {Scale / 2, Scale / 2}, {}}}, nodes, every)
+	if s := r.Score(0); s.Given != Scale || s.Total() != s.Fit-s.Crowd+Scale {
+		t.Errorf("%+v", s)
+	}
+	var got []int
+	for range 4 {
+		i, _ := r.Take(nil)
+		got = append(got, i)
+	}
+	if !slices.Equal(got, []int{0, 1, 1, 2}) {
+		t.Errorf("taken: %v", got)
+	}
 }
 
 func TestAffinityWeighsLikeAFullNode(t *testing.T) {
