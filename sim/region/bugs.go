@@ -40,6 +40,7 @@ const (
 	BugStartCrowded     Bug = "start what was given the room of others while they run"
 	BugGrantsUnchecked  Bug = "commit what plans hold of nodes without the check"
 	BugGrantsForgotten  Bug = "take what plans in flight hold of nodes for free"
+	BugDevicesUnchecked Bug = "commit what plans give of devices without the check"
 	BugForgetEpoch      Bug = "tell devices from beyond a restore the difference, and raise no epoch"
 )
 
@@ -51,7 +52,7 @@ var bugs = []Bug{
 	BugStepForgotten, BugStepTooLarge, BugHealthIgnored,
 	BugCanariesIgnored, BugCanaryTooMany, BugPauseIgnored, BugDrainAtOnce, BugDrainForgotten, BugShareForgotten,
 	BugEvictRefused, BugEvictForgotten, BugStartCrowded,
-	BugGrantsUnchecked, BugGrantsForgotten,
+	BugGrantsUnchecked, BugGrantsForgotten, BugDevicesUnchecked,
 }
 
 // planted is the part that the device's own hook carries.

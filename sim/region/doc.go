@@ -24,7 +24,7 @@
 // # Oracles
 //
 // At each commit: no node over its room; sums equal their recomputation; no two
-// holders of one name, nor of one port of a node; nothing healthy is stopped without its own job's change, or
+// holders of one name, nor of one port or device of a node; nothing healthy is stopped without its own job's change, or
 // a fact of its node that its job said must not be; nothing is placed outside its
 // node pool, nor beside more than distinct_hosts and distinct_property let.
 // Of a job for every node: never two of a group on one, none given up for good

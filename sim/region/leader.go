@@ -52,7 +52,10 @@ func newLeadership(v *server) *leadership {
 			EvalAge: 15 * time.Second, BatchEvalAge: 20 * time.Second, JobAge: 30 * time.Second, NodeAge: 40 * time.Second, Every: 10 * time.Second,
 		},
 	}
-	cfg.Planted = plan.Planted{GrantsUnchecked: l.s.opts.Bug == BugGrantsUnchecked, GrantsForgotten: l.s.opts.Bug == BugGrantsForgotten}
+	cfg.Planted = plan.Planted{
+		GrantsUnchecked: l.s.opts.Bug == BugGrantsUnchecked, GrantsForgotten: l.s.opts.Bug == BugGrantsForgotten,
+		DevicesUnchecked: l.s.opts.Bug == BugDevicesUnchecked,
+	}
 	if l.s.opts.Bug == BugNeverLost {
 		cfg.Liveness.LostMin, cfg.Liveness.LostMax = never, never
 	}

@@ -175,6 +175,9 @@ func (s *sim) newMachine(i int) *machine {
 	spec.NodeResources.CPU.CPUShares, spec.NodeResources.Memory.MemoryMB = m.room.CPU, m.room.MemoryMB
 	spec.NodeResources.Disk.DiskMB = m.room.DiskMB
 	spec.NodeResources.MinDynamicPort, spec.NodeResources.MaxDynamicPort = dynamicsFirst, dynamicsLast
+	if s.opts.Seed%2 == 1 {
+		spec.NodeResources.Devices = camerasOf(i)
+	}
 	m.said = spec
 	m.describe("mains")
 	return m

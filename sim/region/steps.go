@@ -80,6 +80,8 @@ func (c *checks) updated(v *state.View, j *state.Job) {
 			case a.GroupName() != g.Name || j.Stop || g.Step() == 0 || a.Desired != state.DesiredRun || !a.Next.IsZero():
 			case a.Observed.Terminal() && fleet.UpdateKind(a.GroupSpec(), g, a.Version.Spec, cur.Spec) != fleet.ChangeRestart:
 				return // it failed, and the update stops there
+			case fleet.PerNode(cur.Spec.Type) && !offers(v.Node(a.Node).Spec, g):
+				// The new version is not for its node, which keeps the old one.
 			case a.Holds() && v.Node(a.Node).Ready() && a.Version.GroupIndex(g.Name) >= 0 &&
 				fleet.UpdateKind(a.GroupSpec(), g, a.Version.Spec, cur.Spec) == fleet.ChangeRestart:
 				old++

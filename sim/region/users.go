@@ -15,7 +15,7 @@ import (
 type users struct {
 	s     *sim
 	jobs  []*fleet.Job // last version tried, by number; nil: never
-	ports *rand.Rand   // see likely; nil: nobody wants ports
+	ports *rand.Rand   // see likely; nil: nobody wants ports and devices
 }
 
 const jobsMax = 10
@@ -50,6 +50,9 @@ func (u *users) act() {
 }
 
 func (u *users) once() {
+	if u.likely(120) {
+		u.replug()
+	}
 	i := u.s.rng.IntN(len(u.jobs))
 	j := u.jobs[i]
 	at := u.s.now.UnixNano()
@@ -222,6 +225,7 @@ func (u *users) newJob(i int) *fleet.Job {
 		}
 	}
 	g.Networks = u.network()
+	g.Tasks[0].Resources.Devices = u.cameras()
 	j.TaskGroups = []fleet.TaskGroup{g}
 	if s.chance(200) {
 		second := g
@@ -269,6 +273,10 @@ func (u *users) changed(old *fleet.Job) *fleet.Job {
 	g := &j.TaskGroups[0]
 	if u.likely(150) {
 		g.Networks = u.network()
+		return j
+	}
+	if u.likely(100) {
+		g.Tasks[0].Resources.Devices = u.cameras()
 		return j
 	}
 	switch u.s.rng.IntN(7) {
