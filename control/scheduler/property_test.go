@@ -2,12 +2,14 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/grant"
 	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/wire"
 	"pgregory.net/rapid"
 )
 
@@ -24,6 +26,7 @@ func TestPlansAreSound(t *testing.T) {
 				n.Meta["rack"] = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(rt, "rack")
 				n.NodeResources.MaxDynamicPort = rapid.IntRange(20001, 20004).Draw(rt, "dynamic")
 				n.Attributes["cpu.arch"] = rapid.SampledFrom([]string{"amd64", "arm64"}).Draw(rt, "arch")
+				drawCameras(rt)(n)
 			})
 		}
 		typ := rapid.SampledFrom([]string{fleet.JobTypeService, fleet.JobTypeBatch}).Draw(rt, "type")
@@ -57,7 +60,9 @@ func register(rt *rapid.T, r *region, typ string) {
 	case 1:
 		network = []fleet.Network{{Ports: []fleet.Port{{Label: "a"}}}}
 	}
+	devices := drawRequests(rt)
 	r.job(func(j *fleet.Job) {
+		j.TaskGroups[0].Tasks[0].Resources.Devices = devices
 		j.TaskGroups[0].EphemeralDisk = &fleet.EphemeralDisk{SizeMB: &disk}
 		j.Type, j.TaskGroups[0].Count, j.TaskGroups[0].Tasks[0].Resources.MemoryMB = typ, &count, &memory
 		if arch != "" {
@@ -84,9 +89,11 @@ func event(rt *rapid.T, r *region, typ string) {
 			live = append(live, i)
 		}
 	}
-	switch rapid.IntRange(0, 3).Draw(rt, "event") {
+	switch rapid.IntRange(0, 4).Draw(rt, "event") {
 	case 0:
 		register(rt, r, typ)
+	case 4:
+		r.replug(fmt.Sprintf("n%d", rapid.IntRange(0, 5).Draw(rt, "replugged")), drawCameras(rt))
 	case 1:
 		node := fmt.Sprintf("n%d", rapid.IntRange(0, 5).Draw(rt, "node"))
 		r.link(node, rapid.SampledFrom([]fleet.LinkState{
@@ -189,8 +196,11 @@ func checkStops(rt *rapid.T, before *state.View, out *Output) {
 		}
 	}
 	for _, g := range out.Plan.Groups {
-		for _, k := range g.Nodes {
+		for i, k := range g.Nodes {
 			n := before.Node(k)
+			if len(g.Granted) > 0 {
+				checkGiven(rt, group, n, g.Granted[i])
+			}
 			if !n.Ready() {
 				rt.Fatalf("placed on %s, which is %s", n.Spec.Name, n.Link)
 			}
@@ -256,5 +266,64 @@ func checkProgress(rt *rapid.T, r *region, out *Output) {
 	}
 	if len(out.Explain.Groups[0].Metric.Refusals) == 0 {
 		rt.Fatal("queued without a reason")
+	}
+}
+
+// drawCameras gives a node some of two kinds, of which some are sick.
+func drawCameras(rt *rapid.T) func(*fleet.Node) {
+	var offer []func(*fleet.Node)
+	for _, model := range []string{"near", "far"} {
+		var ids []string
+		for i := range rapid.IntRange(0, 2).Draw(rt, model) {
+			ids = append(ids, rapid.SampledFrom([]string{"", "", "sick "}).Draw(rt, "health")+fmt.Sprint(model, i))
+		}
+		offer = append(offer, cameras(model, ids...))
+	}
+	return func(n *fleet.Node) {
+		for _, f := range offer {
+			f(n)
+		}
+	}
+}
+
+func drawRequests(rt *rapid.T) (out []fleet.RequestedDevice) {
+	for range max(0, rapid.IntRange(-3, 2).Draw(rt, "requests")) {
+		d := fleet.RequestedDevice{
+			Name:  rapid.SampledFrom([]string{"camera", "acme/camera", "acme/camera/far"}).Draw(rt, "device"),
+			Count: fleet.Ptr(rapid.IntRange(1, 2).Draw(rt, "devices")),
+		}
+		if rapid.Bool().Draw(rt, "rule") {
+			d.Constraints = []fleet.Constraint{{LTarget: "${device.attr.model}", RTarget: "near", Operand: "!="}}
+		}
+		if w := rapid.SampledFrom([]int{0, 50, -50}).Draw(rt, "likes far"); w != 0 {
+			d.Affinities = []fleet.Affinity{{LTarget: "${device.model}", RTarget: "far", Weight: &w}}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// checkGiven reads from the node itself whether what was given is there, healthy, and what was asked for.
+func checkGiven(rt *rapid.T, group *fleet.TaskGroup, n *state.Node, packed wire.Granted) {
+	g, err := packed.Unpack()
+	if err != nil {
+		rt.Fatal(err)
+	}
+	requests := group.Tasks[0].Resources.Devices
+	if len(g.Devices) != len(requests) {
+		rt.Fatalf("%d requests, and given was %+v", len(requests), g.Devices)
+	}
+	for i, d := range g.Devices {
+		healthy, model := 0, ""
+		for _, k := range n.Spec.NodeResources.Devices {
+			for _, x := range k.Instances {
+				if x.Healthy && k.ID() == d.Device && slices.Contains(d.IDs, x.ID) && requests[i].Names(&k) {
+					healthy, model = healthy+1, k.Name
+				}
+			}
+		}
+		if healthy != *requests[i].Count || healthy != len(d.IDs) || len(requests[i].Constraints) > 0 && model == "near" {
+			rt.Fatalf("%s got %+v of %+v", requests[i].String(), d, n.Spec.NodeResources.Devices)
+		}
 	}
 }
