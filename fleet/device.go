@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -106,7 +105,16 @@ func canonicalDevices(ds []RequestedDevice) []RequestedDevice {
 	return emptyNil(ds)
 }
 
-var deviceNamePart = regexp.MustCompile(`^[^\x00-\x1f\x7f/,]+$`)
+// plainText reports whether s is not empty and has no control character and no comma, at which lists of what tasks are told
+// are cut. A regular expression said the same ten times slower, for each device of each node that a job asks.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f || c == ',' {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // checkDeviceName says what is wrong with the name of a device of at least that many parts.
 func checkDeviceName(name string, parts int) error {
@@ -115,7 +123,7 @@ func checkDeviceName(name string, parts int) error {
 		return fmt.Errorf("%q names no device", name)
 	}
 	for _, p := range split {
-		if !deviceNamePart.MatchString(p) || len(p) > deviceNamePartBytes {
+		if !plainText(p) || len(p) > deviceNamePartBytes {
 			return fmt.Errorf("%q names no device: a part of a name has 1 to %d bytes, and no comma or control character", name, deviceNamePartBytes)
 		}
 	}

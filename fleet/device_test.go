@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func deviceJob(devices string) *Job {
@@ -127,4 +129,16 @@ func TestDeviceAttributesAreTheFields(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"x":{"Float":1.50,"Unit":"GHz"}}`), &back); err != nil || back["x"] != "1.50 GHz" {
 		t.Fatalf("%v %v", back, err)
 	}
+}
+
+// The quick look at a whole name says what the thorough one does.
+func TestTheTwoLooksAtANameAgree(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		part := rapid.OneOf(rapid.StringOfN(rapid.SampledFrom([]rune("a/, \x01é")), 0, 4, -1), rapid.StringOfN(rapid.Just('a'), 40, 66, -1))
+		d := NodeDeviceResource{Vendor: part.Draw(rt, "vendor"), Type: part.Draw(rt, "type"), Name: part.Draw(rt, "name")}
+		slash := strings.Contains(d.Vendor+d.Type+d.Name, "/")
+		if want := checkDeviceName(d.ID(), deviceNamePartsMax) == nil && !slash; d.isNamed() != want {
+			rt.Fatalf("%q: %v, want %v", d.ID(), d.isNamed(), want)
+		}
+	})
 }

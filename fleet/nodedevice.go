@@ -97,10 +97,7 @@ func CheckNodeDevices(ds []NodeDeviceResource) error {
 	return nil
 }
 
-// deviceID keeps IDs apart in the list that tasks are told.
-var deviceID = regexp.MustCompile(`^[^\x00-\x1f\x7f,]+$`)
-
-func isDeviceID(id string) bool { return len(id) <= DeviceIDBytesMax && deviceID.MatchString(id) }
+func isDeviceID(id string) bool { return len(id) <= DeviceIDBytesMax && plainText(id) }
 
 // found says how devices are made of the attributes in which an agent tells what it
 // finds. Made here and not reported beside them: what is plugged in or out reaches
@@ -134,15 +131,15 @@ var gpuVendors = map[string]string{
 // Of two under one ID, as two USB sticks of one product, there is one: nobody could
 // tell them apart. What an agent should not have told is left out.
 func (n *Node) Devices() []NodeDeviceResource {
-	var out []NodeDeviceResource
+	out := make([]NodeDeviceResource, 0, len(n.NodeResources.Devices)+len(found))
 	taken, named := map[string]bool{}, map[string]bool{}
 	for _, d := range n.NodeResources.Devices {
 		named[d.Type] = true
-		if checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
+		if !d.isNamed() {
 			continue
 		}
 		all := d.Instances
-		d.Instances = nil
+		d.Instances = make([]NodeDevice, 0, len(all))
 		for _, x := range all {
 			if isDeviceID(x.ID) && !taken[x.ID] {
 				taken[x.ID] = true
@@ -151,18 +148,23 @@ func (n *Node) Devices() []NodeDeviceResource {
 		}
 		out = append(out, d)
 	}
-	at := map[string]int{}
+	told := len(out)
 	for _, f := range found {
 		for e := range strings.SplitSeq(n.Attributes[f.attribute], ",") {
+			if e == "" {
+				continue
+			}
 			var d NodeDeviceResource
 			var id string
 			d.Vendor, d.Type, d.Name, id = f.make(e)
-			if e == "" || named[d.Type] || taken[id] || !isDeviceID(id) || checkDeviceName(d.ID(), deviceNamePartsMax) != nil {
+			if named[d.Type] || taken[id] || !isDeviceID(id) || !d.isNamed() {
 				continue
 			}
-			i, known := at[d.ID()]
-			if !known {
-				i, at[d.ID()] = len(out), len(out)
+			i := told
+			for i < len(out) && (out[i].Vendor != d.Vendor || out[i].Type != d.Type || out[i].Name != d.Name) {
+				i++
+			}
+			if i == len(out) {
 				out = append(out, d)
 			}
 			taken[id] = true
@@ -170,6 +172,16 @@ func (n *Node) Devices() []NodeDeviceResource {
 		}
 	}
 	return out
+}
+
+// isNamed is checkDeviceName of a whole name, without making it.
+func (d *NodeDeviceResource) isNamed() bool {
+	for _, p := range [...]string{d.Vendor, d.Type, d.Name} {
+		if !plainText(p) || len(p) > deviceNamePartBytes || strings.IndexByte(p, '/') >= 0 {
+			return false
+		}
+	}
+	return len(d.Vendor)+len(d.Type)+len(d.Name)+2 <= DeviceNameBytesMax
 }
 
 // DeviceAttributes are values by name, as text: "16 GiB". In JSON each is an object, as in the public API: {"Int": 16, "Unit": "GiB"}.

@@ -59,3 +59,32 @@ func BenchmarkSchedule(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDevices is what a job costs that asks each node for one of two kinds of
+// device and likes one more than the other.
+func BenchmarkDevices(b *testing.B) {
+	for _, nodes := range []int{1000, 5000} {
+		b.Run(fmt.Sprintf("nodes=%d/count=300", nodes), func(b *testing.B) {
+			r := newRegion(b)
+			for i := range nodes {
+				r.node(fmt.Sprintf("n%d", i), func(n *fleet.Node) {
+					cameras("near", "n0", "n1")(n)
+					cameras("far", "f0")(n)
+					n.Attributes["serial.ports"] = "ttyS0,ttyUSB0"
+				})
+			}
+			r.job(wantDevices(300, fleet.RequestedDevice{
+				Name: "camera", Affinities: []fleet.Affinity{{LTarget: "${device.attr.model}", RTarget: "far"}},
+			}))
+			in := r.input(r.eval(fleet.TriggerJobRegister))
+			b.ReportAllocs()
+			for b.Loop() {
+				in.Seed[0]++
+				if got := len(Schedule(in).Plan.Groups[0].IDs); got != 300 {
+					b.Fatalf("placed %d of 300", got)
+				}
+			}
+			b.ReportMetric(300*float64(b.N)/b.Elapsed().Seconds(), "placements/s")
+		})
+	}
+}
