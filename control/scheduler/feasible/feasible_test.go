@@ -209,3 +209,29 @@ func TestClassesJudgeAsRulesDo(t *testing.T) {
 		}
 	})
 }
+
+// Nodes that differ in nothing but their devices are judged each for itself.
+func TestDevicesTellClassesApart(t *testing.T) {
+	g := &fleet.TaskGroup{Tasks: []fleet.Task{{Driver: "wasm", Resources: &fleet.Resources{Devices: []fleet.RequestedDevice{{
+		Name: "camera", Count: fleet.Ptr(2), Constraints: []fleet.Constraint{{LTarget: "${device.attr.lens}", RTarget: "far"}},
+	}}}}}}
+	c := New(&fleet.Job{Datacenters: []string{"*"}}, g)
+	for _, tt := range []struct {
+		lens    string
+		healthy []bool
+		want    bool
+	}{
+		{"far", []bool{true, true}, true}, {"far", []bool{true, false}, false}, {"far", []bool{true}, false}, {"near", []bool{true, true}, false},
+		{"far", []bool{false, true, true}, true}, {"far", nil, false},
+	} {
+		n := &fleet.Node{Name: "n", Drivers: map[string]fleet.DriverInfo{"wasm": {Detected: true, Healthy: true}}}
+		d := fleet.NodeDeviceResource{Vendor: "acme", Type: "camera", Name: "c", Attributes: fleet.DeviceAttributes{"lens": tt.lens}}
+		for i, healthy := range tt.healthy {
+			d.Instances = append(d.Instances, fleet.NodeDevice{ID: fmt.Sprint(i), Healthy: healthy})
+		}
+		n.NodeResources.Devices = []fleet.NodeDeviceResource{d}
+		if got := c.Judge(n, n.ComputedClass()); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
