@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ const (
 	stormSettle  = 45 * time.Second // after the storm, before anything idle is measured: the server gives memory back by then
 	stormWindow  = time.Minute      // two beats of each device
 	reasonsShown = 3                // of devices that were not linked
+	stormGC      = 400              // GOGC of the process that plays the devices
 )
 
 // stormOf measures a fleet of n devices; see storm.
@@ -37,6 +39,8 @@ func storm(ctx context.Context, r *rig, n int) (rep *report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// The player's collector shares the server's processors and is no part of what is measured: a device has one link's heap.
+	defer debug.SetGCPercent(debug.SetGCPercent(stormGC))
 	f, err := newFleet(ctx, r.path("server", "server", "tls"), quic, n)
 	if err != nil {
 		return nil, err
@@ -74,12 +78,12 @@ func storm(ctx context.Context, r *rig, n int) (rep *report, err error) {
 	if err := addIdle(ctx, rep, server, f, target); err != nil {
 		return nil, err
 	}
-	stopped, back, err := f.restart(ctx, r, server, c, quic)
+	stopped, back, words, err := f.restart(ctx, r, server, c, quic)
 	if err != nil {
 		return nil, err
 	}
-	rep.add(back.figure("back after a server restart, resumed", target(15),
-		fmt.Sprintf("from the start of the new process; the old one took %s s to stop", number(stopped.Seconds()))))
+	rep.add(back.figure("back after a server restart", target(15),
+		fmt.Sprintf("from the start of the new process; the old one took %s s to stop; %s", number(stopped.Seconds()), words)))
 	online, err := metric(ctx, c, `dunlin_nodes{state="online"}`)
 	if err != nil {
 		return nil, err
@@ -205,18 +209,35 @@ func addIdle(ctx context.Context, rep *report, server *process, f *realFleet, ta
 }
 
 // restart stops the server, starts it again on the same folder and ports, and
-// waits for all devices.
-func (f *realFleet) restart(ctx context.Context, r *rig, server *process, c *api.Client, quic string) (stopped time.Duration, back contact, err error) {
+// waits for all devices. Its words say how they came back.
+func (f *realFleet) restart(ctx context.Context, r *rig, server *process, c *api.Client, quic string) (stopped time.Duration, back contact, words string, err error) {
 	begin := time.Now()
 	if err := server.stop(); err != nil {
-		return 0, back, err
+		return 0, back, "", err
 	}
 	stopped = time.Since(begin)
-	back, err = f.linked(ctx, func() error {
-		_, err := r.start("server-again", "agent", "-config", r.path("server.hcl"), "-http", strings.TrimPrefix(c.Address(), "http://"), "-quic", quic)
+	back, err = f.linked(ctx, func() (err error) {
+		server, err = r.start("server-again", "agent", "-config", r.path("server.hcl"), "-http", strings.TrimPrefix(c.Address(), "http://"), "-quic", quic)
 		return err
 	})
-	return stopped, back, err
+	if err != nil {
+		return stopped, back, "", err
+	}
+	spent, err := cpuTime(server.cmd.Process.Pid)
+	if err != nil {
+		return stopped, back, "", err
+	}
+	var counts [3]string
+	for i, result := range []string{"resumed", "full", "failed"} {
+		v, err := metric(ctx, c, fmt.Sprintf(`dunlin_handshakes_total{transport="quic",result=%q}`, result))
+		if err != nil {
+			return stopped, back, "", err
+		}
+		counts[i] = fmt.Sprintf("%s %s", number(v), result)
+	}
+	words = fmt.Sprintf("handshakes %s; %s ms of the server's CPU each, its start included",
+		strings.Join(counts[:], ", "), number(millis(spent)/float64(max(len(back.at), 1))))
+	return stopped, back, words, nil
 }
 
 // metric reads one figure of the server's own.

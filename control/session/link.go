@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -197,7 +196,8 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 	if k.revoked(node) {
 		return nil
 	}
-	err := checkRegister(&m, welcome.RegionID)
+	cmd := command.NodeRegister{ID: node, Spec: m.Spec, Addr: k.link.RemoteAddr().String(), At: k.Now().UnixNano()}
+	changes, err := k.checkRegister(&m, &cmd)
 	if err == nil {
 		err = k.clone(ctx, node, m.Place)
 	}
@@ -212,10 +212,11 @@ func (k *session) register(ctx context.Context, st link.Stream, node fleet.UUID)
 		}
 		return st.CloseWrite() // the device ends the link once it has read why
 	}
-	cmd := command.NodeRegister{ID: node, Spec: m.Spec, Addr: k.link.RemoteAddr().String(), At: k.Now().UnixNano()}
-	_, _ = rand.Read(cmd.Seed[:])
-	if _, err := k.Log.Propose(ctx, &cmd); err != nil {
-		return fmt.Errorf("register: %w", err)
+	if changes {
+		_, _ = rand.Read(cmd.Seed[:])
+		if _, err := k.Log.Propose(ctx, &cmd); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
 	}
 	if err := k.note(ctx); err != nil {
 		return fmt.Errorf("register: %w", err)
@@ -263,18 +264,17 @@ func (k *session) settleEpoch(ctx context.Context, node fleet.UUID, m *wire.Regi
 	return nil
 }
 
-func checkRegister(m *wire.Register, region fleet.UUID) error {
-	if !m.RegionID.IsZero() && m.RegionID != region {
-		return fmt.Errorf("the device belongs to region %s, this is %s; to move it, stop its agent and remove its data folder", m.RegionID, region)
+// checkRegister says whether the registration changes anything, or why the device may not work here.
+func (k *session) checkRegister(m *wire.Register, cmd *command.NodeRegister) (changes bool, err error) {
+	v := k.Store.View()
+	if region := v.Region().ID; !m.RegionID.IsZero() && m.RegionID != region {
+		return false, fmt.Errorf("the device belongs to region %s, this is %s; to move it, stop its agent and remove its data folder", m.RegionID, region)
 	}
-	var n fleet.Node
-	if err := json.Unmarshal(m.Spec, &n); err != nil {
-		return fmt.Errorf("the node's description does not decode: %v", err)
+	if changes, err = cmd.Changes(v); err != nil {
+		k.refused(RefusedNonsense, err)
+		return false, fmt.Errorf("this device's description: %w", err)
 	}
-	if len(n.Attributes) > fleet.NodeAttributesMax {
-		return fmt.Errorf("the node reports %d attributes; at most %d", len(n.Attributes), fleet.NodeAttributesMax)
-	}
-	return nil
+	return changes, nil
 }
 
 // tellServers says, once per link, where the region is.
@@ -288,7 +288,7 @@ func (k *session) tellServers(ctx context.Context, node fleet.UUID) {
 		return // the link has ended
 	}
 	defer st.Close()
-	if err := errors.Join(say(st, &wire.Header{Kind: wire.KindServers, Node: node}), say(st, &m)); err != nil && ctx.Err() == nil {
+	if err := say(st, &wire.Header{Kind: wire.KindServers, Node: node}, &m); err != nil && ctx.Err() == nil {
 		k.Logger.Debug("the list of servers was not told", "node", node, "error", err)
 	}
 }

@@ -160,7 +160,10 @@ func TestAMaliciousDeviceGetsNothing(t *testing.T) {
 		{"a description that is another node's", RefusedNonsense, 1, func(s *scene) {
 			st := s.malicious.open(wire.KindRegister)
 			s.malicious.send(st, &wire.Register{Spec: []byte(`{"ID":"` + s.honest.id.String() + `","Name":"taken"}`)})
-			gone(s.t, st)
+			var w wire.Welcome
+			if s.malicious.read(st, &w); !strings.Contains(w.Refusal, "reports itself as") {
+				s.t.Errorf("the answer is %q; want why it is refused", w.Refusal)
+			}
 		}},
 		{"registrations without end", RefusedTooOften, 1, func(s *scene) {
 			for range RegistersBurst - 1 { // one was spent on the scene

@@ -26,13 +26,25 @@ func patience(n int) time.Duration {
 	return AckTimeout + time.Duration(n)*time.Second/TakeRateMin
 }
 
-// say sends a message to a device, which must take it within patience. A long message may still be on its way when say returns.
-func say(st link.Stream, m wire.Message) error {
-	b, err := wire.Encode(m)
+// say sends messages to a device, which must take them within patience. A long message may still be on its way when say returns.
+// Those that are said at once mostly share a packet.
+func say(st link.Stream, messages ...wire.Message) error {
+	b, err := frames(messages...)
 	if err != nil {
 		return err
 	}
 	return send(st, b)
+}
+
+func frames(messages ...wire.Message) (all []byte, err error) {
+	for _, m := range messages {
+		b, err := wire.Encode(m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return all, nil
 }
 
 func send(st link.Stream, b []byte) error {

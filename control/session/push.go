@@ -32,7 +32,8 @@ type pusher struct {
 	over    bool
 
 	// Owned by the goroutine that runs.
-	st   link.Stream // nil until the first pass
+	st   link.Stream  // nil until the first pass
+	head wire.Message // of the stream, until it is said together with the first difference; nil then
 	held wire.Generation
 	told bool // over this link
 }
@@ -117,10 +118,7 @@ func (p *pusher) pass() error {
 		if err != nil {
 			return err
 		}
-		p.st = st // it ends with the link
-		if err := say(st, &wire.Header{Kind: wire.KindDesired, Node: p.node}); err != nil {
-			return err
-		}
+		p.st, p.head = st, &wire.Header{Kind: wire.KindDesired, Node: p.node} // it ends with the link
 	}
 	if p.quarantined() {
 		return nil
@@ -132,10 +130,10 @@ func (p *pusher) pass() error {
 		if p.told && i == 0 && len(d) == 1 && len(m.Allocs) == 0 && !m.Full {
 			break
 		}
-		if err := tell(p.st, m); err != nil {
+		if err := tell(p.st, p.head, m); err != nil {
 			return err
 		}
-		p.held, p.told = m.Gen, true
+		p.held, p.told, p.head = m.Gen, true, nil
 	}
 	return nil
 }
@@ -194,9 +192,13 @@ func (s *Sessions) touched(rows []state.Topic, all bool) (out []*pusher) {
 	return out
 }
 
-// tell sends one message and waits until the device has it on disk.
-func tell(st link.Stream, m *wire.Desired) error {
-	b, err := wire.Encode(m)
+// tell sends one message, after the head that is not said yet, and waits until the device has it on disk.
+func tell(st link.Stream, head wire.Message, m *wire.Desired) error {
+	messages := []wire.Message{head, m}
+	if head == nil {
+		messages = messages[1:]
+	}
+	b, err := frames(messages...)
 	if err == nil {
 		err = send(st, b)
 	}

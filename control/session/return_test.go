@@ -67,3 +67,25 @@ func TestSpreadFollowsLinksAndRate(t *testing.T) {
 		t.Errorf("30,000 links at 1,000 full handshakes a second, which resume at 0.6 of their cost: %v; want 18 s", got)
 	}
 }
+
+// What a device says that comes back as it was is not written to the log again.
+func TestARegistrationThatChangesNothingIsNoEntry(t *testing.T) {
+	r := newRegion(t)
+	d := r.node(t, fleet.UUID{7})
+	index := func(spec string) uint64 {
+		st := d.open(wire.KindRegister)
+		d.send(st, &wire.Register{Spec: []byte(spec)})
+		var w wire.Welcome
+		if d.read(st, &w); w.Refusal != "" {
+			t.Fatalf("refused: %s", w.Refusal)
+		}
+		return r.Store.View().Index()
+	}
+	first := index(`{"Name":"n"}`)
+	if again := index(`{"Name":"n"}`); again != first {
+		t.Errorf("the same again raised the index from %d to %d", first, again)
+	}
+	if other := index(`{"Name":"m"}`); other == first || r.Store.View().NodeByID(d.id).Spec.Name != "m" {
+		t.Errorf("another name left the index at %d", other)
+	}
+}

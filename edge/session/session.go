@@ -26,6 +26,7 @@ const (
 	BeatEveryMax      = 10 * time.Minute
 	PieceTimeout      = 2 * time.Minute // for a server to take a piece of a log
 	DesiredStreamsMax = 4
+	StatusIdle        = 30 * time.Second // without news, until the stream of statuses ends: it costs the server a tenth of an idle link
 	LogStreamsMax     = 16
 	FileStreamsMax    = 16
 	ExecStreamsMax    = 8 // commands beside tasks, of all operators together

@@ -320,6 +320,18 @@ func TestConversation(t *testing.T) {
 			}
 		}
 
+		begun := time.Now()
+		for range 10 {
+			b, err := l.ReceiveDatagram(t.Context())
+			var beat wire.Beat
+			if err != nil || wire.Decode(b, &beat) != nil || beat.Node != nodeID {
+				t.Fatalf("beat %+v: %v", beat, err)
+			}
+		}
+		if took := time.Since(begun); took < 4*time.Minute || took > 5*time.Minute+30*time.Second {
+			t.Errorf("ten beats took %s", took)
+		}
+
 		var status link.Stream
 		for seq := uint64(1); seq < 4; seq++ {
 			r.device.send(&wire.StatusBatch{Seq: seq, Full: seq == 1})
@@ -334,6 +346,16 @@ func TestConversation(t *testing.T) {
 				t.Fatalf("batch %d: %v", b.Seq, err)
 			}
 			time.Sleep(time.Second)
+			if seq == 2 { // a quiet device ends the stream, and opens another with its next news
+				quiet := time.Now()
+				if rest, err := io.ReadAll(status); len(rest) > 0 || err != nil || time.Since(quiet) > session.StatusIdle {
+					t.Errorf("after %s without news the stream gives %q, %v; want its end", time.Since(quiet), rest, err)
+				}
+				if err := status.Close(); err != nil {
+					t.Error(err)
+				}
+				status = nil
+			}
 		}
 		r.device.mu.Lock()
 		if n := len(r.device.acked); n != 3 {
@@ -341,17 +363,6 @@ func TestConversation(t *testing.T) {
 		}
 		r.device.mu.Unlock()
 
-		begun := time.Now()
-		for range 10 {
-			b, err := l.ReceiveDatagram(t.Context())
-			var beat wire.Beat
-			if err != nil || wire.Decode(b, &beat) != nil || beat.Node != nodeID {
-				t.Fatalf("beat %+v: %v", beat, err)
-			}
-		}
-		if took := time.Since(begun); took < 4*time.Minute || took > 5*time.Minute+30*time.Second {
-			t.Errorf("ten beats took %s", took)
-		}
 		if s := r.session.State(); !s.Up || s.Server != "s1" || s.Address != serverAddr.String() {
 			t.Errorf("the link's state is %+v", s)
 		}

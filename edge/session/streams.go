@@ -107,41 +107,82 @@ func (s *Session) beat(ctx context.Context, l link.Link, every time.Duration) er
 	}
 }
 
-// tell sends status batches, one at a time, over one stream.
+// tell sends status batches, one at a time, over one stream for as long as there is news.
 func (s *Session) tell(ctx context.Context, l link.Link, statuses <-chan *wire.StatusBatch) error {
-	var st link.Stream
+	var st link.Stream // nil: none is open
+	defer func() {
+		if st != nil {
+			st.Reset(link.CodeCanceled)
+		}
+	}()
 	for {
 		if err := s.opts.Meter.status(ctx); err != nil {
 			return err
+		}
+		var quiet <-chan time.Time
+		if st != nil {
+			quiet = time.After(StatusIdle)
 		}
 		var batch *wire.StatusBatch
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case batch = <-statuses:
+		case <-quiet:
+			if err := endStatuses(st); err != nil {
+				return err
+			}
+			st = nil
+			continue
 		}
 		var err error
 		if st == nil {
-			if st, err = s.open(ctx, l, wire.KindStatus, batch); err == nil {
-				defer st.Reset(link.CodeCanceled)
-			}
+			st, err = s.open(ctx, l, wire.KindStatus, batch)
 		} else {
 			err = writeSoon(st, batch)
 		}
 		if err != nil {
 			return fmt.Errorf("send statuses: %w", err)
 		}
-		var ack wire.StatusAck
-		if err := st.SetReadDeadline(time.Now().Add(StatusAckTimeout)); err != nil {
-			return fmt.Errorf("await the server's word on statuses: %w", err)
+		if err := awaitStatuses(st, batch.Seq); err != nil {
+			return err
 		}
-		if err := wire.Read(st, &ack); err != nil {
-			return fmt.Errorf("await the server's word on statuses: %w", err)
-		}
-		if ack.Seq != batch.Seq {
-			return protocolErrorf("the server acknowledged status batch %d, and %d was sent", ack.Seq, batch.Seq)
-		}
-		s.opts.Device.StatusAcked(ctx, ack.Seq)
+		s.opts.Device.StatusAcked(ctx, batch.Seq)
+	}
+}
+
+func awaitStatuses(st link.Stream, seq uint64) error {
+	var ack wire.StatusAck
+	err := st.SetReadDeadline(time.Now().Add(StatusAckTimeout))
+	if err == nil {
+		err = wire.Read(st, &ack)
+	}
+	if err != nil {
+		return fmt.Errorf("await the server's word on statuses: %w", err)
+	}
+	if ack.Seq != seq {
+		return protocolErrorf("the server acknowledged status batch %d, and %d was sent", ack.Seq, seq)
+	}
+	return nil
+}
+
+// endStatuses closes the stream of statuses and waits until the server has: it takes one at a time on a link.
+func endStatuses(st link.Stream) error {
+	err := st.CloseWrite()
+	if err == nil {
+		err = st.SetReadDeadline(time.Now().Add(StatusAckTimeout))
+	}
+	if err != nil {
+		return fmt.Errorf("end the stream of statuses: %w", err)
+	}
+	switch n, err := st.Read(make([]byte, 1)); {
+	case n > 0:
+		return protocolErrorf("the server goes on after the last status was acknowledged")
+	case errors.Is(err, io.EOF), isReset(err):
+		return st.Close()
+	default: // a server that leaves it open; the rest of the link is worth keeping
+		st.Reset(link.CodeCanceled)
+		return nil
 	}
 }
 

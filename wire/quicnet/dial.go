@@ -90,7 +90,7 @@ func (e *Endpoint) race(ctx context.Context, targets []netip.AddrPort, conf *tls
 				results <- result{err: ctx.Err()}
 				return
 			}
-			l, err := e.try(ctx, net.UDPAddrFromAddrPort(target), conf, protocol)
+			l, err := e.reach(ctx, net.UDPAddrFromAddrPort(target), conf, protocol)
 			results <- result{l, err}
 		}()
 	}
@@ -131,6 +131,20 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// reach dials one address, with the session that is kept of it if there is one.
+func (e *Endpoint) reach(ctx context.Context, target *net.UDPAddr, conf *tls.Config, protocol string) (*quicLink, error) {
+	if light, keep := trust.Resuming(conf, target.IP.String()); light != nil {
+		l, err := e.try(ctx, target, light, protocol)
+		if errors.Is(err, link.ErrNoAnswer) || errors.Is(err, context.Canceled) {
+			keep() // a server that is away will know it when it is back
+		}
+		if !errors.Is(err, trust.ErrNotResumed) {
+			return l, err
+		}
+	}
+	return e.try(ctx, target, conf, protocol)
 }
 
 // try dials one address and waits for the greeting.

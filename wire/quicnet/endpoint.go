@@ -68,16 +68,19 @@ func listenUDP(address string) (net.PacketConn, error) {
 
 // Over makes an endpoint over any packet socket. The endpoint owns the socket from here on, also when it returns an
 // error.
-func Over(socket net.PacketConn, o Options) (*Endpoint, error) {
-	if err := o.fill(); err != nil {
-		return nil, errors.Join(err, socket.Close())
+func Over(conn net.PacketConn, o Options) (*Endpoint, error) {
+	if plain, ok := conn.(*net.UDPConn); ok {
+		conn = &socket{UDPConn: plain}
 	}
-	e := &Endpoint{options: o, socket: socket, sessions: tls.NewLRUClientSessionCache(SessionsMax),
+	if err := o.fill(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	e := &Endpoint{options: o, socket: conn, sessions: tls.NewLRUClientSessionCache(SessionsMax),
 		links: make(map[*quicLink]struct{}), queues: make(map[string]*link.Queue),
 		turns: make(chan struct{}, TurnsMax), closing: make(chan struct{})}
 	reset, token := quic.StatelessResetKey(o.ResetKey), quic.TokenGeneratorKey(o.TokenKey)
 	e.transport = &quic.Transport{
-		Conn:              socket,
+		Conn:              conn,
 		StatelessResetKey: &reset,
 		TokenGeneratorKey: &token,
 		// Where there is no room, the answer is no at once: a refusal is smaller than what it answers, as a retry is.

@@ -2,6 +2,7 @@ package quicnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -25,6 +26,7 @@ type fixture struct {
 	client *Endpoint
 	server *Endpoint
 	later  bool // serve leaves handshakes unanswered
+	key    byte // of the server's tickets
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -44,7 +46,7 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) serve(address string) *Endpoint {
 	f.t.Helper()
 	conf, err := trust.ServerTLS(trust.ServerOptions{Source: f.region.Server.Source(), Clock: f.region.Clock,
-		Protocols: []string{trust.ProtocolEdge}, TicketKey: [32]byte{1}})
+		Protocols: []string{trust.ProtocolEdge}, TicketKey: [32]byte{1, f.key}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -56,8 +58,14 @@ func (f *fixture) serve(address string) *Endpoint {
 	return e
 }
 
-// dial makes a link, waits until its tickets have come, and reports whether it was resumed.
+// dial is meet for those who ask only whether the link was resumed.
 func (f *fixture) dial(address string) (resumed bool) {
+	f.t.Helper()
+	return f.meet(address).DidResume
+}
+
+// meet makes a link, waits until its tickets have come, and tells about its handshake.
+func (f *fixture) meet(address string) tls.ConnectionState {
 	f.t.Helper()
 	l, err := f.client.Dial(f.t.Context(), address, trust.ProtocolEdge)
 	if err != nil {
@@ -81,7 +89,7 @@ func (f *fixture) dial(address string) (resumed bool) {
 	if _, err := l.ReceiveDatagram(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
-	return l.(*quicLink).conn.ConnectionState().TLS.DidResume
+	return l.(*quicLink).conn.ConnectionState().TLS
 }
 
 func TestResumption(t *testing.T) {
@@ -105,6 +113,41 @@ func TestResumption(t *testing.T) {
 	f.node = f.region.Issue(t, trust.KindNode, "n2", time.Now())
 	if f.dial(address) {
 		t.Error("a session of the old identity was resumed with the new one")
+	}
+}
+
+// A link is agreed upon with the key exchange that withstands quantum computers, or takes up a session that was: nothing else.
+func TestOnlyAResumedLinkGoesWithoutTheHeavyKeyExchange(t *testing.T) {
+	f := newFixture(t)
+	address := f.server.Addr().String()
+	if s := f.meet(address); s.CurveID != tls.X25519MLKEM768 || s.DidResume {
+		t.Errorf("the first link: %s, resumed: %t", s.CurveID, s.DidResume)
+	}
+	for range 2 { // the second takes up the session of the first, and it that of the link before
+		if s := f.meet(address); s.CurveID != tls.X25519 || !s.DidResume {
+			t.Errorf("a link that takes up a session: %s, resumed: %t", s.CurveID, s.DidResume)
+		}
+	}
+	// Nobody answers: the session is there when somebody does.
+	f.server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := f.client.Dial(ctx, address, trust.ProtocolEdge); !errors.Is(err, link.ErrNoAnswer) {
+		t.Errorf("a server that is away: %v; want no answer", err)
+	}
+	f.server = f.serve(address)
+	if s := f.meet(address); s.CurveID != tls.X25519 || !s.DidResume {
+		t.Errorf("a server that is back: %s, resumed: %t", s.CurveID, s.DidResume)
+	}
+	// A server that cannot read the ticket gets a handshake from the beginning.
+	f.server.Close()
+	f.key = 2
+	f.server = f.serve(address)
+	if s := f.meet(address); s.CurveID != tls.X25519MLKEM768 || s.DidResume {
+		t.Errorf("a server with another ticket key: %s, resumed: %t", s.CurveID, s.DidResume)
+	}
+	if s := f.meet(address); s.CurveID != tls.X25519 || !s.DidResume {
+		t.Errorf("the same server again: %s, resumed: %t", s.CurveID, s.DidResume)
 	}
 }
 

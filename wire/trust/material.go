@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // The files of a folder of certificates.
@@ -26,6 +27,8 @@ type Material struct {
 	Identity Identity
 
 	pool *x509.CertPool
+	// server is the certificate of the server that was last checked against the CA; see verifyServerOf.
+	server atomic.Pointer[x509.Certificate]
 }
 
 // Source gives the material of the moment. A handshake asks for it each time, so that a renewed certificate is used

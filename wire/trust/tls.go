@@ -156,7 +156,7 @@ func ClientTLS(m *Material, clock *Clock, protocols ...string) *tls.Config {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil },
 		InsecureSkipVerify:   true, // replaced by VerifyConnection, which checks the chain but not the host name
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return verifyServer(cs.PeerCertificates, m.CA, m.pool, m.Identity.Region, clock, m.Cert.NotBefore)
+			return verifyServerOf(m, cs.PeerCertificates, clock)
 		},
 	}
 }
@@ -207,6 +207,22 @@ func PinnedCA(chain []*x509.Certificate, fingerprint string) (*x509.Certificate,
 	return nil, &Refusal{Reason: WrongFingerprint,
 		Detail: fmt.Sprintf("the server's CA has fingerprint %s, the invite says %s", shown, fingerprint),
 		Advice: "this is not the region that made the invite, or its CA was replaced: ask for a new invite (dunlin node invite)"}
+}
+
+// verifyServerOf is verifyServer with the CA and the region of m. What was checked of a certificate stays true but for its time, so
+// a device that comes back to its server, which resumes its session, does not reckon the signature again.
+func verifyServerOf(m *Material, chain []*x509.Certificate, clock *Clock) error {
+	if known := m.server.Load(); known != nil && len(chain) > 0 && known.Equal(chain[0]) {
+		now := clock.Now(m.Cert.NotBefore, known.NotBefore, m.CA.NotBefore)
+		if !now.After(known.NotAfter) && !now.After(m.CA.NotAfter) {
+			return nil
+		}
+	}
+	if err := verifyServer(chain, m.CA, m.pool, m.Identity.Region, clock, m.Cert.NotBefore); err != nil {
+		return err
+	}
+	m.server.Store(chain[0])
+	return nil
 }
 
 // verifyServer checks a server's chain against one CA. An empty region accepts any, for the join, where the pinned CA
