@@ -137,8 +137,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (e *Endpoint) reach(ctx context.Context, target *net.UDPAddr, conf *tls.Config, protocol string) (*quicLink, error) {
 	if light, keep := trust.Resuming(conf, target.IP.String()); light != nil {
 		l, err := e.try(ctx, target, light, protocol)
-		if errors.Is(err, link.ErrNoAnswer) || errors.Is(err, context.Canceled) {
-			keep() // a server that is away will know it when it is back
+		if _, closed := link.Closed(err); closed || errors.Is(err, link.ErrNoAnswer) || errors.Is(err, context.Canceled) {
+			keep() // a server that is busy or away will know it when there is room, or it is back
 		}
 		if !errors.Is(err, trust.ErrNotResumed) {
 			return l, err

@@ -139,6 +139,16 @@ func TestOnlyAResumedLinkGoesWithoutTheHeavyKeyExchange(t *testing.T) {
 	if s := f.meet(address); s.CurveID != tls.X25519 || !s.DidResume {
 		t.Errorf("a server that is back: %s, resumed: %t", s.CurveID, s.DidResume)
 	}
+	// Nor does a server that has no room cost the session.
+	f.server.handshakes.Add(HandshakesMax)
+	_, err := f.client.Dial(t.Context(), address, trust.ProtocolEdge)
+	if c, ok := link.Closed(err); !ok || c.Code != link.CodeBusy {
+		t.Errorf("a full server: %v; want busy", err)
+	}
+	f.server.handshakes.Add(-HandshakesMax)
+	if s := f.meet(address); s.CurveID != tls.X25519 || !s.DidResume {
+		t.Errorf("a server that has room again: %s, resumed: %t", s.CurveID, s.DidResume)
+	}
 	// A server that cannot read the ticket gets a handshake from the beginning.
 	f.server.Close()
 	f.key = 2
