@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,8 +39,8 @@ job %q {
 `, name)
 }
 
-// reconfigure starts the agent of a device anew with other devices in its configuration, and waits until the region knows them.
-func (d *device) reconfigure(ids ...string) {
+// reconfigure starts the agent of a device anew with another serial port in its configuration, and waits until the region knows it.
+func (d *device) reconfigure(id string) {
 	d.r.Helper()
 	const begin, end = "# devices\n", "# end of devices\n"
 	config := filepath.Join(d.dir, "agent.hcl")
@@ -53,12 +54,9 @@ func (d *device) reconfigure(ids ...string) {
 		}
 		before += "client {\n"
 	}
-	blocks := ""
-	if len(ids) > 0 {
-		blocks = fmt.Sprintf("device \"usb/serial/ftdi\" {\n ids = [%q]\n attributes = { baud = \"19200\" }\n}\n", strings.Join(ids, `", "`))
-	}
+	block := fmt.Sprintf("device \"usb/serial/ftdi\" {\n ids = [%q]\n attributes = { baud = \"19200\" }\n}\n", id)
 	d.agent.stop()
-	if err := os.WriteFile(config, []byte(before+begin+blocks+end+rest), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(before+begin+block+end+rest), 0o600); err != nil {
 		d.r.Fatal(err)
 	}
 	d.start()
@@ -77,7 +75,7 @@ func (d *device) reconfigure(ids ...string) {
 				}
 			}
 		}
-		if n.LinkState != fleet.LinkOnline || strings.Join(have, " ") != strings.Join(ids, " ") {
+		if n.LinkState != fleet.LinkOnline || !slices.Equal(have, []string{id}) {
 			return errorf("it is %s and has %v", n.LinkState, have)
 		}
 		return nil
