@@ -113,11 +113,13 @@ func list[T, V any](a *API, w http.ResponseWriter, r *http.Request, s source[T],
 	if err != nil {
 		return err
 	}
-	out := make([]V, 0, len(rows))
-	for i := len(rows) - 1; i >= 0; i-- {
-		out = append(out, view(v, rows[i]))
+	a.begin(w, http.StatusOK, v.Index())
+	_, pretty := r.URL.Query()["pretty"]
+	if err := writeRows(w, v, rows, view, pretty); err != nil {
+		panic(http.ErrAbortHandler) // the head is out: a body that is cut off says that something is wrong
 	}
-	return a.answer(w, r, v.Index(), out)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	return nil
 }
 
 // one fetches a single row and answers its view.

@@ -73,6 +73,14 @@ func (a *API) answerStatus(w http.ResponseWriter, r *http.Request, status int, i
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
+	a.begin(w, status, index)
+	_, _ = w.Write(append(b, '\n')) // the client left; nobody to tell
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	return nil
+}
+
+// begin writes the head of an answer, which the client then has AnswerTimeout to read.
+func (a *API) begin(w http.ResponseWriter, status int, index uint64) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -82,9 +90,6 @@ func (a *API) answerStatus(w http.ResponseWriter, r *http.Request, status int, i
 	h.Set("X-Nomad-LastContact", strconv.FormatInt(a.Info.LastContact().Milliseconds(), 10))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(AnswerTimeout))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // the client left; nobody to tell
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	return nil
 }
 
 // propose commits a command, with the words a client needs when that fails.
