@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
+	"github.com/dunlin-edge/dunlin/edge/session"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 )
 
 const (
-	idleSettle  = 10 * time.Second              // after the start: what follows the registration is no idling
+	// idleSettle is after the start: what follows the registration is no idling, nor is the end of the stream on which the device told
+	// what it has.
+	idleSettle  = 10*time.Second + session.StatusIdle
 	idleWindow  = 4*time.Minute + 5*time.Second // about eight beats
 	beatsAnHour = float64(time.Hour) / float64(30*time.Second)
 )
