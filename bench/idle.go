@@ -13,8 +13,8 @@ import (
 
 const (
 	// idleSettle is after the start: what follows the registration is no idling, nor is the end of the stream on which the device told
-	// what it has.
-	idleSettle  = 10*time.Second + session.StatusIdle
+	// what it has, of which it may have told the last some time after it was ready.
+	idleSettle  = 70*time.Second + session.StatusIdle
 	idleWindow  = 4*time.Minute + 5*time.Second // about eight beats
 	beatsAnHour = float64(time.Hour) / float64(30*time.Second)
 )
