@@ -185,13 +185,19 @@ func TestDevicesInFlightAndOfOrphansAreHeld(t *testing.T) {
 	}
 }
 
+// nearAndFar adds a node with a camera of one kind, and one with a camera of each of two. It returns what gives a node the first.
+func nearAndFar(r *region) (near func(*fleet.Node)) {
+	near, far := cameras("near", "n"), cameras("far", "f")
+	r.node("n0", near)
+	r.node("n1", func(n *fleet.Node) { near(n); far(n) })
+	return near
+}
+
 // The node is chosen whose device is liked best, and on it that device; each takes
 // what is best of what the others left, and the score says so.
 func TestTheDeviceThatIsLikedBest(t *testing.T) {
 	r := newRegion(t)
-	near, far := cameras("near", "n"), cameras("far", "f")
-	r.node("n0", near)
-	r.node("n1", func(n *fleet.Node) { near(n); far(n) })
+	near := nearAndFar(r)
 	r.node("n2", near)
 	like := fleet.Affinity{LTarget: "${device.attr.model}", RTarget: "far", Weight: fleet.Ptr(100)}
 	hate := fleet.Affinity{LTarget: "${device.model}", RTarget: "near", Weight: fleet.Ptr(-100)}
@@ -225,9 +231,7 @@ func TestTheDeviceThatIsLikedBest(t *testing.T) {
 // On every node one, each with the device it likes best there.
 func TestADeviceOnEveryNode(t *testing.T) {
 	r := newRegion(t)
-	near, far := cameras("near", "n"), cameras("far", "f")
-	r.node("n0", near)
-	r.node("n1", func(n *fleet.Node) { near(n); far(n) })
+	nearAndFar(r)
 	r.node("n2", nil)
 	everywhere(r, fleet.JobTypeSystem, func(j *fleet.Job) {
 		wantDevices(1, fleet.RequestedDevice{Name: "camera", Affinities: []fleet.Affinity{{LTarget: "${device.model}", RTarget: "far"}}})(j)
