@@ -106,7 +106,7 @@ func (k *session) heard(b []byte) {
 		k.refused(RefusedForeignNode, fmt.Errorf("a beat of node %s, which has not registered on this link", beat.Node))
 		return
 	}
-	k.Liveness.Beat(beat.Node)
-	c := k.counts(beat.Node)
+	c := k.counts(beat.Node) // before anybody hears of the beat: who heard of it may look at the account
 	c.account.beat(c.live, len(b), k.Now())
+	k.Liveness.Beat(beat.Node)
 }
