@@ -139,6 +139,7 @@ var owners = []owner{
 	{"github.com/hashicorp/raft-boltdb/v2", "control/consensus", "raft's log on disk"},
 	{"github.com/klauspost/compress", "wire/patch drivers/tasklog", "zstd: modules as dictionaries of their next versions, and rotated logs"},
 	{"github.com/quic-go/quic-go", "wire/quicnet", "sessions know links, not QUIC"},
+	{"golang.org/x/net", "wire/quicnet", "packets in batches, and from the address that was asked"},
 	{"github.com/spf13/cobra", "cmd/dunlin/cli", "the command line"},
 	{"github.com/spf13/pflag", "cmd/dunlin/cli", "cobra's flags"},
 	{"github.com/tetratelabs/wazero", "runtime/engine", "only a guest process runs guest code: a busy guest stops the process it is in"},

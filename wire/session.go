@@ -121,7 +121,7 @@ func (m *Welcome) Decode(r *codec.Reader) {
 
 // Beat is a datagram by which a device shows that it lives. Its number takes eight bytes whatever it is: a server that was killed and
 // has forgotten the link answers with a stateless reset, and QUIC does so only to packets of more than 42 bytes. With a short number
-// a beat has 42, and the device would learn of the restart from its idle timeout, which is longer than the time after which it is
+// a beat that goes over QUIC has 42, and the device would learn of the restart from its idle timeout, which is longer than the time after which it is
 // taken for lost.
 type Beat struct {
 	Node fleet.UUID

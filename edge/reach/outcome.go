@@ -16,7 +16,7 @@ func OutcomeOf(err error) Outcome {
 	if c, ok := link.Closed(err); ok {
 		o.Final, o.Spread = !c.Code.Retry(), c.Spread()
 		o.Busy = c.Code == link.CodeBusy
-		o.Lost = c.Code == link.CodeShutdown || o.Busy
+		o.Lost = c.Code == link.CodeShutdown || c.Code == link.CodeSilent || o.Busy
 		if c.Code == link.CodeRedirect && c.Remote {
 			o.Redirect = c.Reason
 		}

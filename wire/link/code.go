@@ -10,19 +10,20 @@ type Code uint64
 
 // The codes.
 const (
-	CodeDone     Code = 0 // all is said
-	CodeShutdown Code = 1 // this process stops; come back later
-	CodeRefused  Code = 2 // the peer may not do this; coming back does not help
-	CodeReplaced Code = 3 // a newer link of the same peer took over
-	CodeProtocol Code = 4 // the peer broke the protocol
-	CodeBusy     Code = 5 // a limit is reached; come back later, with jitter
-	CodeRevoked  Code = 6 // the peer's identity was revoked; it must join again
-	CodeInternal Code = 7 // a fault on the side that ended it
-	CodeCanceled Code = 8 // nobody wants the answer any more
-	CodeRedirect Code = 9 // another server serves this; the reason names it
+	CodeDone     Code = 0  // all is said
+	CodeShutdown Code = 1  // this process stops; come back later
+	CodeRefused  Code = 2  // the peer may not do this; coming back does not help
+	CodeReplaced Code = 3  // a newer link of the same peer took over
+	CodeProtocol Code = 4  // the peer broke the protocol
+	CodeBusy     Code = 5  // a limit is reached; come back later, with jitter
+	CodeRevoked  Code = 6  // the peer's identity was revoked; it must join again
+	CodeInternal Code = 7  // a fault on the side that ended it
+	CodeCanceled Code = 8  // nobody wants the answer any more
+	CodeRedirect Code = 9  // another server serves this; the reason names it
+	CodeSilent   Code = 10 // nothing was heard of the peer for too long; it may come back at once
 )
 
-var codeNames = [...]string{"done", "shutdown", "refused", "replaced", "protocol error", "busy", "revoked", "internal error", "canceled", "redirect"}
+var codeNames = [...]string{"done", "shutdown", "refused", "replaced", "protocol error", "busy", "revoked", "internal error", "canceled", "redirect", "silent"}
 
 // String is the code in words; a code of a newer version reads "code N".
 func (c Code) String() string {

@@ -29,6 +29,9 @@ type Profile struct {
 	KeepAlive time.Duration
 	// StreamWindow and LinkWindow bound the bytes in memory that a peer sent and nobody has read.
 	StreamWindow, LinkWindow uint64
+	// Beside lets the dialling side's datagrams travel beside the connection where the transport can: far cheaper for a server
+	// with thousands of quiet links, and its Idle is then kept by the adapter.
+	Beside bool
 	// ProbeMTU looks for larger packets, at the cost of some 5 KB per link.
 	ProbeMTU bool
 }
@@ -43,6 +46,6 @@ func DefaultProfile(protocol string) Profile {
 	case trust.ProtocolJoin:
 		return Profile{Idle: 30 * time.Second, StreamWindow: SmallStreamWindow, LinkWindow: SmallLinkWindow}
 	default:
-		return Profile{Idle: 75 * time.Second, StreamWindow: 512 << 10, LinkWindow: 1 << 20}
+		return Profile{Idle: 75 * time.Second, StreamWindow: 512 << 10, LinkWindow: 1 << 20, Beside: true}
 	}
 }

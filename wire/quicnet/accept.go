@@ -132,7 +132,11 @@ func (e *Endpoint) acceptOne(conn *quic.Conn) {
 		e.counts.Finished(time.Now(), state.DidResume, int(e.handshakes.Load()))
 		a.window.limit.Store(e.options.Profile(state.NegotiatedProtocol).LinkWindow)
 	}
-	l := newLink(conn, state)
+	l, err := e.newLink(conn, state, false)
+	if err != nil {
+		refuse(conn, link.CodeInternal, err.Error())
+		return
+	}
 	if state.NegotiatedProtocol != trust.ProtocolJoin {
 		id, err := trust.CertificateIdentity(state.PeerCertificates[0])
 		if err != nil { // the handshake has checked it already

@@ -158,7 +158,11 @@ func (e *Endpoint) try(ctx context.Context, target net.Addr, conf *tls.Config, p
 		return nil, e.explain(ctx, protocol, err)
 	}
 	state := conn.ConnectionState().TLS
-	l := newLink(conn, state)
+	l, err := e.newLink(conn, state, true)
+	if err != nil {
+		refuse(conn, link.CodeInternal, err.Error())
+		return nil, err
+	}
 	l.peer, err = trust.CertificateIdentity(state.PeerCertificates[0])
 	if err != nil {
 		refuse(conn, link.CodeRefused, err.Error())

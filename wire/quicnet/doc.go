@@ -11,8 +11,14 @@
 //     each caller tell a refusal from a lost link.
 //   - A passing fault of the local network (no route, address changed, queue full) never ends a link: the socket
 //     swallows such errors and QUIC repeats the packet.
+//   - What is sent beside a connection is authenticated by its handshake, heard once, and answered; unanswered, it goes over
+//     the connection. A link of which nothing is heard for its profile's Idle ends at both ends.
 //   - The accept loop never blocks: what does not fit into a protocol's queue is refused as busy.
 //
+// Rooms: dial and accept make links, link is one; sealed is the format of what travels beside a connection, beside who sends, answers
+// and repeats it, socket where it is told from QUIC's packets; silence ends quiet links.
+//
 // Threading: an Endpoint and its links are safe for concurrent use. The Endpoint owns its goroutines and the socket;
-// Close ends the links, waits for the goroutines and closes the socket.
+// Close ends the links, waits for the goroutines and closes the socket. What comes beside connections is heard by QUIC's reader
+// of the socket, which therefore never waits in here.
 package quicnet

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/quic-go/quic-go"
+	"golang.org/x/net/ipv4"
 
 	"github.com/dunlin-edge/dunlin/wire/link"
 )
@@ -32,6 +33,7 @@ type Endpoint struct {
 	mu       sync.Mutex
 	closed   bool
 	links    map[*quicLink]struct{}
+	sealed   map[linkID]*quicLink // those of links whose datagrams travel beside their connection
 	accepted int
 	queues   map[string]*link.Queue // fixed keys
 }
@@ -50,7 +52,7 @@ func Open(address string, o Options) (*Endpoint, error) {
 	return Over(socket, o)
 }
 
-func listenUDP(address string) (net.PacketConn, error) {
+func listenUDP(address string) (*net.UDPConn, error) {
 	addr, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		return nil, fmt.Errorf("UDP address %q: %w", address, err)
@@ -58,7 +60,7 @@ func listenUDP(address string) (net.PacketConn, error) {
 	conn, err := net.ListenUDP("udp", addr)
 	switch {
 	case err == nil:
-		return &socket{UDPConn: conn}, nil
+		return conn, nil
 	case errors.Is(err, errnoInUse):
 		return nil, fmt.Errorf("UDP port %d on %q is in use by another process: stop it or choose another port: %w", addr.Port, address, err)
 	default:
@@ -69,18 +71,23 @@ func listenUDP(address string) (net.PacketConn, error) {
 // Over makes an endpoint over any packet socket. The endpoint owns the socket from here on, also when it returns an
 // error.
 func Over(conn net.PacketConn, o Options) (*Endpoint, error) {
-	if plain, ok := conn.(*net.UDPConn); ok {
-		conn = &socket{UDPConn: plain}
-	}
 	if err := o.fill(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	e := &Endpoint{options: o, socket: conn, sessions: tls.NewLRUClientSessionCache(SessionsMax),
-		links: make(map[*quicLink]struct{}), queues: make(map[string]*link.Queue),
+	e := &Endpoint{options: o, sessions: tls.NewLRUClientSessionCache(SessionsMax),
+		links: make(map[*quicLink]struct{}), sealed: make(map[linkID]*quicLink), queues: make(map[string]*link.Queue),
 		turns: make(chan struct{}, TurnsMax), closing: make(chan struct{})}
+	if udp, ok := conn.(*net.UDPConn); ok {
+		e.socket = &socket{UDPConn: udp, batch: ipv4.NewPacketConn(udp), ear: e.hear}
+	} else {
+		e.socket = &packets{PacketConn: conn, ear: e.hear}
+	}
+	if idle := o.silence(); idle > 0 {
+		e.work.Go(func() { e.watch(idle) })
+	}
 	reset, token := quic.StatelessResetKey(o.ResetKey), quic.TokenGeneratorKey(o.TokenKey)
 	e.transport = &quic.Transport{
-		Conn:              conn,
+		Conn:              e.socket,
 		StatelessResetKey: &reset,
 		TokenGeneratorKey: &token,
 		// Where there is no room, the answer is no at once: a refusal is smaller than what it answers, as a retry is.
@@ -131,6 +138,15 @@ func inTurn(base *tls.Config, wait func(context.Context) error) *tls.Config {
 	return conf
 }
 
+// run runs something that Close waits for, unless the endpoint is closed.
+func (e *Endpoint) run(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.work.Go(f)
+	}
+}
+
 // Addr is the local address of the socket.
 func (e *Endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
 
@@ -178,6 +194,9 @@ func (e *Endpoint) track(l *quicLink, accepted bool) bool {
 		return false
 	}
 	e.links[l] = struct{}{}
+	if !l.side.none {
+		e.sealed[l.side.key.id] = l
+	}
 	if accepted {
 		e.accepted++
 	}
@@ -185,9 +204,13 @@ func (e *Endpoint) track(l *quicLink, accepted bool) bool {
 	context.AfterFunc(l.conn.Context(), func() {
 		defer e.work.Done()
 		l.end(words(context.Cause(l.conn.Context())))
+		l.side.end()
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.links, l)
+		if e.sealed[l.side.key.id] == l {
+			delete(e.sealed, l.side.key.id)
+		}
 		if accepted {
 			e.accepted--
 		}

@@ -22,8 +22,11 @@ type quicLink struct {
 	protocol string
 	chain    []*x509.Certificate
 	resumed  bool
+	endpoint *Endpoint
+	side     *beside
 
 	accepting chan struct{} // held by the one who waits for a stream
+	receiving chan struct{} // held by the one who waits for a datagram
 
 	ctx context.Context // ends with the reason in words
 	end context.CancelCauseFunc
@@ -31,10 +34,15 @@ type quicLink struct {
 
 var _ link.Link = (*quicLink)(nil)
 
-func newLink(conn *quic.Conn, state tls.ConnectionState) *quicLink {
-	l := &quicLink{conn: conn, protocol: state.NegotiatedProtocol, chain: state.PeerCertificates, resumed: state.DidResume, accepting: make(chan struct{}, 1)}
+func (e *Endpoint) newLink(conn *quic.Conn, state tls.ConnectionState, dialed bool) (*quicLink, error) {
+	l := &quicLink{conn: conn, protocol: state.NegotiatedProtocol, chain: state.PeerCertificates, resumed: state.DidResume, endpoint: e,
+		accepting: make(chan struct{}, 1), receiving: make(chan struct{}, 1)}
+	var err error
+	if l.side, err = newBeside(state, e.options.Profile(l.protocol), dialed); err != nil {
+		return nil, err
+	}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
-	return l
+	return l, nil
 }
 
 func (l *quicLink) Peer() trust.Identity                  { return l.peer }
@@ -72,6 +80,9 @@ func (l *quicLink) AcceptStream(ctx context.Context) (link.Stream, error) {
 }
 
 func (l *quicLink) SendDatagram(p []byte) error {
+	if l.sendBeside(p) {
+		return nil
+	}
 	err := words(l.conn.SendDatagram(p))
 	if tooLong, ok := err.(*link.DatagramSizeError); ok {
 		tooLong.Size = len(p)
@@ -80,15 +91,55 @@ func (l *quicLink) SendDatagram(p []byte) error {
 }
 
 func (l *quicLink) ReceiveDatagram(ctx context.Context) ([]byte, error) {
-	if ctx.Err() == nil {
-		p, err := l.conn.ReceiveDatagram(ctx)
-		return p, words(err)
+	if ctx.Err() != nil {
+		return l.receiveAtOnce(ctx)
+	}
+	select {
+	case l.receiving <- struct{}{}:
+		defer func() { <-l.receiving }()
+	case <-l.conn.Context().Done():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		waiting, wake := context.WithCancel(ctx)
+		if p := l.side.take(wake); p != nil {
+			wake()
+			return p, nil
+		}
+		p, err := l.conn.ReceiveDatagram(waiting)
+		woken := waiting.Err() != nil && ctx.Err() == nil
+		wake()
+		if p != nil || !woken || l.conn.Context().Err() != nil {
+			return p, words(err)
+		}
+	}
+}
+
+// receiveAtOnce takes what is there, for a context that has ended.
+func (l *quicLink) receiveAtOnce(ctx context.Context) ([]byte, error) {
+	p, look := l.side.takeAtOnce()
+	if p != nil || !look {
+		return p, causeUnless(p, ctx)
 	}
 	p, err := l.conn.ReceiveDatagram(atOnce{ctx})
-	if p == nil && err == nil {
-		return nil, context.Cause(ctx) // what mostly is: a server looks through all its links like this
+	if p != nil {
+		l.side.mu.Lock()
+		l.side.steady = false
+		l.side.mu.Unlock()
+	}
+	if err == nil {
+		err = causeUnless(p, ctx)
 	}
 	return p, words(err)
+}
+
+// causeUnless is the reason why nothing was taken; what mostly is: a server looks through all its links.
+func causeUnless(p []byte, ctx context.Context) error {
+	if p != nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // atOnce is a context that has ended and denies it: the library asks for the end before it looks for a datagram, and here a
@@ -121,9 +172,17 @@ func refuse(conn *quic.Conn, code link.Code, reason string) {
 }
 
 func (l *quicLink) Stats() link.Stats {
-	s := l.conn.ConnectionStats()
-	return link.Stats{SentBytes: s.BytesSent, ReceivedBytes: s.BytesReceived, SentPackets: s.PacketsSent,
-		ReceivedPackets: s.PacketsReceived, LostPackets: s.PacketsLost, RoundTrip: s.SmoothedRTT, Resumed: l.resumed}
+	c := l.conn.ConnectionStats()
+	s := l.side
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := link.Stats{SentBytes: c.BytesSent + s.sent.bytes, ReceivedBytes: c.BytesReceived + s.received.bytes,
+		SentPackets: c.PacketsSent + s.sent.packets, ReceivedPackets: c.PacketsReceived + s.received.packets,
+		LostPackets: c.PacketsLost + s.lost, RoundTrip: c.SmoothedRTT, Resumed: l.resumed}
+	if s.rtt != 0 { // of each beat; the connection's is of when it was last used
+		stats.RoundTrip = s.rtt
+	}
+	return stats
 }
 
 // stream is a link.Stream over one QUIC stream.

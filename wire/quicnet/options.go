@@ -80,6 +80,9 @@ func (o *Options) fill() error {
 }
 
 func dialConfig(p link.Profile) *quic.Config {
+	if p.Beside {
+		p.Idle, p.KeepAlive = ConnectionIdle, ConnectionKeepAlive
+	}
 	return &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
 		HandshakeIdleTimeout:           HandshakeTimeout,
@@ -97,17 +100,19 @@ func dialConfig(p link.Profile) *quic.Config {
 }
 
 // serverConfig is one configuration for all protocols, as QUIC needs it before it knows the protocol: the longest idle
-// time (the dialling side shortens it), the largest windows (a budget per link holds them down, see budget), and no
+// time (the dialling side shortens it, and watch keeps the protocol's own), the largest windows (a budget per link holds them down, see budget), and no
 // search for larger packets, as most links lead to devices.
 func (e *Endpoint) serverConfig(protocols []string) *quic.Config {
 	all := link.Profile{}
 	for _, name := range protocols {
 		p := e.options.Profile(name)
 		all.Idle = max(all.Idle, p.Idle)
+		all.Beside = all.Beside || p.Beside
 		all.StreamWindow = max(all.StreamWindow, p.StreamWindow)
 		all.LinkWindow = max(all.LinkWindow, p.LinkWindow)
 	}
 	conf := dialConfig(all)
+	conf.KeepAlivePeriod = 0 // the dialling side's business
 	conf.MaxIncomingUniStreams = -1
 	conf.AllowConnectionWindowIncrease = allowIncrease
 	return conf

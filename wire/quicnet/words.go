@@ -23,6 +23,9 @@ func words(err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*quic.ApplicationError](err); ok {
+		if link.Code(e.ErrorCode) == link.CodeSilent && !e.Remote {
+			return link.ErrSilent // this side gave it up; see watch
+		}
 		return &link.CloseError{Code: link.Code(e.ErrorCode), Reason: e.ErrorMessage, Remote: e.Remote}
 	}
 	if e, ok := errors.AsType[*quic.StreamError](err); ok {
