@@ -101,6 +101,17 @@ func (j *Job) AlwaysConstraints() iter.Seq[Constraint] {
 	}
 }
 
+// Apart reports whether the job limits how many of it may be on one node (distinct_hosts) or on nodes of one value
+// (distinct_property).
+func (j *Job) Apart() bool {
+	for c := range j.AllConstraints() {
+		if op := c.Op(); op == OpDistinctProperty || op == OpDistinctHosts && c.RTarget != "false" {
+			return true
+		}
+	}
+	return false
+}
+
 // AllConstraints yields the constraints of a job, its groups and tasks.
 func (j *Job) AllConstraints() iter.Seq[Constraint] {
 	return func(yield func(Constraint) bool) {

@@ -13,6 +13,8 @@
 //     frees counts for that plan only, what it takes counts for all.
 //   - A stop whose replacement is refused is refused too, unless its node is lost:
 //     a refusal must not take down what runs.
+//   - Of a job that limits how many of it may be together, a plan that changes places is accepted whole or not at all: what stays
+//     because its successor was refused still counts against the limit.
 //   - An eviction commits with the placement it is for or not at all; nothing is evicted that is not of lower priority by then,
 //     and one whose allocation has ended meanwhile is left out.
 //   - A plan that was not accepted whole carries no evaluations and no marks that

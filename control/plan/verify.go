@@ -256,6 +256,25 @@ func (c *check) judge() {
 			c.free(s, false)
 			changed = true
 		}
+		if changed && c.apart() {
+			c.refuseAll()
+		}
+	}
+}
+
+// apart reports whether the job limits how many of it may be on one node, or on nodes of one value.
+func (c *check) apart() bool {
+	return c.version != nil && c.version.Spec.Apart()
+}
+
+// refuseAll refuses what was to be placed, when one stays that was to be replaced: the scheduler counted it as gone, and another one's
+// successor may be where it is. The rejected alternative, to look for which of them, is the scheduler's whole work again, for
+// something rare; it tries anew.
+func (c *check) refuseAll() {
+	for _, k := range c.order {
+		if t := c.nodes[k]; t.placements > 0 && t.refused == "" {
+			t.refused = "one that was to be replaced stays, and the job limits how many may be together"
+		}
 	}
 }
 
