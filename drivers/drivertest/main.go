@@ -61,7 +61,7 @@ func NativeCommand(t testing.TB, s program.Spec) (command string, args []string)
 }
 
 // settleTimeout is how long processes may take to be gone after what should have ended them has returned.
-const settleTimeout = 5 * time.Second
+const settleTimeout = 45 * time.Second
 
 // settle asks list until it is empty, and returns what is left at the end.
 func settle(list func() []string) []string {

@@ -326,10 +326,10 @@ func testForeignHandle(f *fixture) {
 }
 
 func testStats(f *fixture) {
-	_, h := f.run(program.Spec{BurnMillis: 60, Linger: true})
-	s, err := f.d.Stats(f.ctx, h)
-	if err != nil || s.Pids != 1 || s.MemoryBytes < 1<<20 || s.CPUNanos <= 0 || s.At.IsZero() {
-		f.Errorf("stats are %+v, %v", s, err)
+	_, h := f.run(program.Spec{Burn: true, Linger: true})
+	s := f.awaitBusy(h)
+	if s.Pids != 1 || s.MemoryBytes < 1<<20 || s.At.IsZero() {
+		f.Errorf("stats are %+v", s)
 	}
 	unenforced := fmt.Sprint(s.Unenforced)
 	c := f.d.Capabilities()
@@ -342,6 +342,28 @@ func testStats(f *fixture) {
 	}
 	if s, err := f.d.Stats(f.ctx, h); err != nil || s.Pids != 0 {
 		f.Errorf("after the end: %+v, %v", s, err)
+	}
+}
+
+// awaitBusy waits until a task that is busy is seen to be. A while is no measure of that: processor time is told in ticks, and
+// beside others a task may have had less than one.
+func (f *fixture) awaitBusy(h driver.Handle) driver.Stats {
+	f.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := f.d.Stats(f.ctx, h)
+		if err != nil {
+			f.Fatalf("stats: %v", err)
+		}
+		if s.CPUNanos > 0 {
+			return s
+		}
+		select {
+		case <-tick.C:
+		case <-f.ctx.Done():
+			f.Fatalf("a busy task has had no processor time: %+v", s)
+		}
 	}
 }
 

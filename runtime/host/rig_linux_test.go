@@ -70,7 +70,7 @@ func guestMain() int {
 	return s.Code
 }
 
-const testTimeout = 30 * time.Second
+const testTimeout = 45 * time.Second
 
 // rig is one test's host directory and client.
 type rig struct {
@@ -178,7 +178,7 @@ func (r *rig) await(what string, ok func() bool) {
 }
 
 func settled(list func() []string) []string {
-	for deadline := time.Now().Add(5 * time.Second); ; <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; <-time.After(5 * time.Millisecond) {
 		if left := list(); len(left) == 0 || time.Now().After(deadline) {
 			return left
 		}

@@ -15,11 +15,11 @@ type Spec struct {
 	Stdout      string `json:",omitempty"` // printed first
 	Stderr      string `json:",omitempty"`
 	FloodLines  int64  `json:",omitempty"` // then numbered lines on standard output
-	BurnMillis  int64  `json:",omitempty"` // then busy for so long
 	Children    int    `json:",omitempty"` // native: starts so many children in its session, and as many out of it
 	EchoSignal  bool   `json:",omitempty"` // native: prints "got SIGUSR1" for each of them
 	OnStop      Stop   `json:",omitempty"`
 	SleepMillis int64  `json:",omitempty"` // after printing "ready", sleeps so long
+	Burn        bool   `json:",omitempty"` // then is busy until it is stopped
 	Linger      bool   `json:",omitempty"` // then stays until it is stopped
 	ExitCode    int    `json:",omitempty"`
 }
@@ -56,8 +56,6 @@ func Main(arg string) int {
 	fmt.Print(s.Stdout)
 	fmt.Fprint(os.Stderr, s.Stderr)
 	flood(s.FloodLines)
-	for end := time.Now().Add(time.Duration(s.BurnMillis) * time.Millisecond); time.Now().Before(end); {
-	}
 	if err := startChildren(s.Children); err != nil {
 		fmt.Fprintln(os.Stderr, "program:", err)
 		return 98
@@ -65,6 +63,9 @@ func Main(arg string) int {
 	listen(s)
 	fmt.Println("ready")
 	time.Sleep(time.Duration(s.SleepMillis) * time.Millisecond)
+	for s.Burn {
+		_ = time.Now()
+	}
 	if s.Linger {
 		linger(s)
 	}
