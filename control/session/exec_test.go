@@ -76,7 +76,7 @@ func TestExecEndsWithItsOperator(t *testing.T) {
 	if _, err := take(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("here: %v", err)
 	}
-	if reset, ok := errors.AsType[*link.ResetError](<-ended); !ok || reset.Code != link.CodeCanceled {
+	if reset, ok := errors.AsType[*link.ResetError](within(t, "end on the device", ended)); !ok || reset.Code != link.CodeCanceled {
 		t.Errorf("there: %v", reset)
 	}
 }

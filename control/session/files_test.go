@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dunlin-edge/dunlin/fleet"
@@ -15,17 +16,19 @@ import (
 )
 
 // serveOne answers the next stream that the server opens, in a goroutine that ends with the link. Once asked closes, question is the
-// caller's to read.
+// caller's to read; it closes too when nothing was asked, or who waits for it would not hear why.
 func (d *device) serveOne(kind wire.Kind, question wire.Message, answer func(link.Stream)) (asked <-chan struct{}) {
 	heard := make(chan struct{})
+	told := sync.OnceFunc(func() { close(heard) })
 	go func() {
+		defer told()
 		st, err := d.link.AcceptStream(context.Background())
 		if err != nil {
 			return
 		}
 		var h wire.Header
 		if wire.Read(st, &h) == nil && wire.Read(st, question) == nil && h == (wire.Header{Kind: kind, Node: d.id}) {
-			close(heard)
+			told()
 			answer(st)
 		}
 	}()
@@ -89,7 +92,7 @@ func TestFilesEndWithTheirReader(t *testing.T) {
 	if _, err := next(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("here: %v", err)
 	}
-	if reset, ok := errors.AsType[*link.ResetError](<-ended); !ok || reset.Code != link.CodeCanceled {
+	if reset, ok := errors.AsType[*link.ResetError](within(t, "end on the device", ended)); !ok || reset.Code != link.CodeCanceled {
 		t.Errorf("there: %v", reset)
 	}
 }

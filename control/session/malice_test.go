@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -42,7 +41,7 @@ func newScene(t *testing.T) *scene {
 // gone waits for the end of a stream or link that the server gave up.
 func gone(t *testing.T, st link.Stream) {
 	t.Helper()
-	_ = st.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = st.SetReadDeadline(time.Now().Add(patient))
 	var reset *link.ResetError
 	if _, err := io.ReadAll(st); !errors.As(err, &reset) {
 		if _, closed := link.Closed(err); !closed {
@@ -118,9 +117,8 @@ func TestAMaliciousDeviceGetsNothing(t *testing.T) {
 			d := &device{s.t, s.honest.id, s.malicious.link}
 			st := d.open(wire.KindModule)
 			gone(s.t, st)
-			<-d.link.Context().Done()
-			if c, ok := link.Closed(context.Cause(d.link.Context())); !ok || c.Code != link.CodeRefused {
-				s.t.Errorf("the link ended with %v", context.Cause(d.link.Context()))
+			if c := closedWith(s.t, d.link); c.Code != link.CodeRefused {
+				s.t.Errorf("the link ended with %v", c)
 			}
 		}},
 		{"a beat of another node", RefusedForeignNode, 1, func(s *scene) {
@@ -211,11 +209,10 @@ func (s *scene) await(kind Refused, want uint64) {
 func eventually(holds func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for range 10_000 {
+	for end := time.Now().Add(patient); time.Now().Before(end); <-tick.C {
 		if holds() {
 			return true
 		}
-		<-tick.C
 	}
 	return false
 }
@@ -254,9 +251,8 @@ func TestALinkThatGoesOnTryingIsEnded(t *testing.T) {
 		}
 		gone(t, st)
 	}
-	<-s.malicious.link.Context().Done()
-	if c, ok := link.Closed(context.Cause(s.malicious.link.Context())); !ok || c.Code != link.CodeProtocol {
-		t.Errorf("the link ended with %v", context.Cause(s.malicious.link.Context()))
+	if c := closedWith(t, s.malicious.link); c.Code != link.CodeProtocol {
+		t.Errorf("the link ended with %v", c)
 	}
 	if !s.Connected(s.honest.id) {
 		t.Error("the honest device was cut off")

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -23,10 +22,9 @@ func TestAServerThatStopsSaysWhenToComeBack(t *testing.T) {
 	}
 	r.stop()
 	for _, d := range devices {
-		<-d.link.Context().Done()
-		closed, ok := link.Closed(context.Cause(d.link.Context()))
-		if !ok || closed.Code != link.CodeShutdown || !closed.Remote || closed.Spread() != (link.Spread{Max: link.SpreadMin}) {
-			t.Errorf("a device is told %v; want shutdown and the window of eight links", context.Cause(d.link.Context()))
+		closed := closedWith(t, d.link)
+		if closed.Code != link.CodeShutdown || !closed.Remote || closed.Spread() != (link.Spread{Max: link.SpreadMin}) {
+			t.Errorf("a device is told %v; want shutdown and the window of eight links", closed)
 		}
 	}
 }

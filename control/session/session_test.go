@@ -92,6 +92,20 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
+// patient is how long anything here may take that takes milliseconds: what hangs says where, and a busy machine is not taken for it.
+const patient = 45 * time.Second
+
+// within takes the next of what is told.
+func within[T any](t *testing.T, what string, told <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-told:
+	case <-time.After(patient):
+		t.Fatalf("no %s within %s", what, patient)
+	}
+	return v
+}
+
 func newRegion(t *testing.T) *region {
 	t.Helper()
 	return newRegionOver(t, quicnet.Open, "127.0.0.1:0", 16)
@@ -207,7 +221,7 @@ func (d *device) send(st link.Stream, m wire.Message) {
 
 func (d *device) read(st link.Stream, m wire.Message) {
 	d.t.Helper()
-	if err := st.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := st.SetReadDeadline(time.Now().Add(patient)); err != nil {
 		d.t.Fatal(err)
 	}
 	if err := wire.Read(st, m); err != nil {
@@ -288,7 +302,7 @@ func TestPushSendsDifferencesAndStatusIsAckedOnceCommitted(t *testing.T) {
 	id, alloc := fleet.UUID{7}, fleet.UUID{42}
 	d := r.node(t, id)
 	w, pushed := d.register(wire.Register{})
-	if w.RegionID != (fleet.UUID{1}) || w.Epoch != 1 || <-r.signs.up != id {
+	if w.RegionID != (fleet.UUID{1}) || w.Epoch != 1 || within(t, "sign of the link", r.signs.up) != id {
 		t.Fatalf("welcome %+v", w)
 	}
 	first := d.desired(pushed)
@@ -310,13 +324,13 @@ func TestPushSendsDifferencesAndStatusIsAckedOnceCommitted(t *testing.T) {
 	if err := d.link.SendDatagram(wire.EncodeDatagram(&wire.Beat{Node: id, Seq: 1})); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-r.signs.beat; got != id {
+	if got := within(t, "beat", r.signs.beat); got != id {
 		t.Errorf("beat of %s", got)
 	}
 	if err := d.link.Close(link.CodeDone, "bye"); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-r.signs.down; got != id {
+	if got := within(t, "sign of the link's end", r.signs.down); got != id {
 		t.Errorf("down of %s", got)
 	}
 	// It comes back and holds what it was told: nothing is said twice.
@@ -334,9 +348,8 @@ func TestANewerLinkReplacesTheOlder(t *testing.T) {
 	old := r.dialWith(t, m, id)
 	old.register(wire.Register{Place: fleet.UUID{1}})
 	r.dialWith(t, m, id).register(wire.Register{Place: fleet.UUID{1}})
-	<-old.link.Context().Done()
-	if c, ok := link.Closed(context.Cause(old.link.Context())); !ok || c.Code != link.CodeReplaced {
-		t.Errorf("the old link ended with %v", context.Cause(old.link.Context()))
+	if c := closedWith(t, old.link); c.Code != link.CodeReplaced {
+		t.Errorf("the old link ended with %v", c)
 	}
 	if !r.Connected(id) {
 		t.Error("the end of the old link took the new one with it")
@@ -347,9 +360,8 @@ func TestAStreamOfAnotherNodeIsRefused(t *testing.T) {
 	r := newRegion(t)
 	d := r.dial(t, trust.KindNode, fleet.UUID{7}.String(), fleet.UUID{8})
 	d.open(wire.KindRegister)
-	<-d.link.Context().Done()
-	if c, ok := link.Closed(context.Cause(d.link.Context())); !ok || c.Code != link.CodeRefused {
-		t.Errorf("the link ended with %v", context.Cause(d.link.Context()))
+	if c := closedWith(t, d.link); c.Code != link.CodeRefused {
+		t.Errorf("the link ended with %v", c)
 	}
 	if r.Store.View().NodeCount() != 0 {
 		t.Error("a node was registered under another's certificate")

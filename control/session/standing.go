@@ -50,15 +50,19 @@ func (s *Sessions) cutRevoked(ctx context.Context) {
 	for {
 		wake := s.Store.Watch(state.TopicRevoked)
 		v := s.Store.View()
+		cut := map[*session]*fleet.NodeIdentity{}
 		s.mu.Lock()
 		for node, k := range s.links {
 			for _, peer := range []string{fleet.PeerOfNode(node), k.link.Peer().Peer()} {
 				if i := v.Identity(peer); i.Revoked() {
-					_ = k.link.Close(link.CodeRevoked, revokedWords(i))
+					cut[k] = i
 				}
 			}
 		}
 		s.mu.Unlock()
+		for k, i := range cut { // not above: a link over TCP waits for its peer a while before it ends, and all others would wait with it
+			_ = k.link.Close(link.CodeRevoked, revokedWords(i))
+		}
 		select {
 		case <-wake:
 		case <-ctx.Done():

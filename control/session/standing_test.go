@@ -3,10 +3,13 @@ package session
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/control/command"
+	"github.com/dunlin-edge/dunlin/control/state"
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
@@ -22,7 +25,7 @@ func closedWith(t *testing.T, l link.Link) *link.CloseError {
 	t.Helper()
 	select {
 	case <-l.Context().Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(patient):
 		t.Fatal("the link stays")
 	}
 	c, ok := link.Closed(context.Cause(l.Context()))
@@ -81,6 +84,49 @@ func TestARevokedGatewayIsCutOff(t *testing.T) {
 	}
 }
 
+// stuck is a link whose peer takes its time to hear of the end.
+type stuck struct {
+	link.Link
+	closing, heard chan struct{}
+}
+
+func (l *stuck) Peer() trust.Identity { return trust.Identity{Kind: trust.KindGateway, ID: "sim"} }
+
+func (l *stuck) Close(link.Code, string) error {
+	close(l.closing)
+	<-l.heard
+	return nil
+}
+
+// TestACutHoldsNobodyUp: while a revoked peer is told so, the other links are there for everybody.
+func TestACutHoldsNobodyUp(t *testing.T) {
+	log := &direct{store: state.New()}
+	for _, cmd := range []command.Command{
+		&command.RegionFound{ID: fleet.UUID{1}, Name: "global", Epoch: 1},
+		&command.IdentitySeen{Peer: fleet.PeerOfGateway("sim"), ExpiresAt: 1, At: 1},
+		&command.IdentityStanding{Peer: fleet.PeerOfGateway("sim"), Standing: fleet.StandingRevoked, At: 1},
+	} {
+		if _, err := log.Propose(t.Context(), cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(Config{Store: log.store})
+	l := &stuck{closing: make(chan struct{}), heard: make(chan struct{})}
+	s.links[fleet.UUID{7}] = &session{link: l}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.cutRevoked(ctx) })
+	within(t, "cut", l.closing)
+	if !s.mu.TryLock() {
+		t.Error("all links wait for the one that is cut")
+	} else {
+		s.mu.Unlock()
+	}
+	close(l.heard)
+	cancel()
+	wg.Wait()
+}
+
 func TestQuarantineHoldsThePush(t *testing.T) {
 	r := newRegion(t)
 	id, alloc := fleet.UUID{7}, fleet.UUID{42}
@@ -122,8 +168,10 @@ func (d *device) answerProbes(place fleet.UUID) {
 	}()
 }
 
-func TestACloneIsRefusedWhileTheOtherAnswers(t *testing.T) {
-	r := newRegion(t)
+func TestACloneIsRefusedWhileTheOtherAnswers(t *testing.T) { synctest.Test(t, testClone) }
+
+func testClone(t *testing.T) {
+	r := inBubble(t)
 	id := fleet.UUID{7}
 	m := r.trust.Issue(t, trust.KindNode, id.String(), time.Now())
 	first := r.dialWith(t, m, id)
@@ -157,8 +205,10 @@ func TestACloneIsRefusedWhileTheOtherAnswers(t *testing.T) {
 	}
 }
 
-func TestARebootedDeviceReplacesALinkThatDoesNotAnswer(t *testing.T) {
-	r := newRegion(t)
+func TestARebootedDeviceReplacesALinkThatDoesNotAnswer(t *testing.T) { synctest.Test(t, testReboot) }
+
+func testReboot(t *testing.T) {
+	r := inBubble(t)
 	id := fleet.UUID{7}
 	m := r.trust.Issue(t, trust.KindNode, id.String(), time.Now())
 	silent := r.dialWith(t, m, id)

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
@@ -13,8 +14,10 @@ import (
 
 // TestTrafficOfBothEnds: the server's classes add up to its packets, a closed link's account stays, and the device is asked over
 // its own link.
-func TestTrafficOfBothEnds(t *testing.T) {
-	r := newRegion(t)
+func TestTrafficOfBothEnds(t *testing.T) { synctest.Test(t, testTraffic) }
+
+func testTraffic(t *testing.T) {
+	r := inBubble(t)
 	id := fleet.UUID{7}
 	if _, known := r.Traffic(id); known {
 		t.Error("a node that never came has an account")
@@ -24,13 +27,13 @@ func TestTrafficOfBothEnds(t *testing.T) {
 	}
 	d := r.node(t, id)
 	_, pushed := d.register(wire.Register{})
-	<-r.signs.up
+	within(t, "sign of the link", r.signs.up)
 	d.desired(pushed)
 	beat := wire.EncodeDatagram(&wire.Beat{Node: id, Seq: 1})
 	if err := d.link.SendDatagram(beat); err != nil {
 		t.Fatal(err)
 	}
-	<-r.signs.beat
+	within(t, "beat", r.signs.beat)
 
 	done := make(chan error, 1)
 	go func() {
@@ -58,7 +61,7 @@ func TestTrafficOfBothEnds(t *testing.T) {
 	if err := d.link.Close(link.CodeDone, ""); err != nil {
 		t.Fatal(err)
 	}
-	<-r.signs.down
+	within(t, "sign of the link's end", r.signs.down)
 	// The device's packets are the server's, but for acknowledgements that crossed the end.
 	after, _ := r.Traffic(id)
 	mine, its := d.link.Stats().Sides(), after.Link.Sum()
@@ -77,7 +80,7 @@ func TestTrafficBehindAGateway(t *testing.T) {
 	b := &device{t, fleet.UUID{2}, a.link}
 	for _, d := range []*device{a, b} {
 		_, pushed := d.register(wire.Register{})
-		<-r.signs.up
+		within(t, "sign of the link", r.signs.up)
 		d.desired(pushed)
 	}
 	one, _ := r.Traffic(a.id)

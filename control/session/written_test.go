@@ -5,13 +5,16 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/dunlin-edge/dunlin/fleet"
 	"github.com/dunlin-edge/dunlin/wire"
 )
 
-func TestWrittenOfADevice(t *testing.T) {
-	r := newRegion(t)
+func TestWrittenOfADevice(t *testing.T) { synctest.Test(t, testWritten) }
+
+func testWritten(t *testing.T) {
+	r := inBubble(t)
 	id := fleet.UUID{7}
 	if _, err := r.Written(t.Context(), id); !errors.Is(err, ErrNotConnected) {
 		t.Fatalf("an absent device: %v", err)
