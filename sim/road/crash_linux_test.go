@@ -28,7 +28,7 @@ const (
 	damageMax    = 300                    // bytes at a file's end; more than a record of the state has
 	cutWriteGap  = 150 * time.Millisecond // between two writes: allocations live long enough to be told as running
 	steady       = 3                      // allocations that nobody changes
-	powerBackMax = 15 * time.Second       // for all that was accepted to run again without a server
+	powerBackMax = time.Minute            // for all that was accepted to run again without a server; how soon it does is a line of the benches
 )
 
 // TestPowerCuts ends a device's agent, host and guests at once at random points, most of them while it is told to change, and

@@ -37,7 +37,7 @@ func newSmallDevice(t *testing.T) (g *region, d *device) {
 		}
 		return runs(s, 2)
 	})
-	<-time.After(2 * persistWindow)
+	d.waitWritten(2)
 	return g, d
 }
 

@@ -1,22 +1,28 @@
 package road
 
 import (
+	"errors"
+	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dunlin-edge/dunlin/edge/agent"
+	"github.com/dunlin-edge/dunlin/edge/statedb"
 	guests "github.com/dunlin-edge/dunlin/examples/guests/build"
 	"github.com/dunlin-edge/dunlin/fleet"
 )
 
-// longLost is a loss limit that no test reaches by accident.
-const longLost = 10 * time.Minute
-
-// persistWindow is how long an agent may collect small changes before it writes them.
-const persistWindow = time.Second
+// longLost is a loss limit that no test reaches by accident; soonLost is one that a test waits for, and still far beyond what a busy
+// machine holds a beat up.
+const (
+	longLost = 10 * time.Minute
+	soonLost = 10 * time.Second
+)
 
 // rawJob is a small job file of one raw process that stays.
 const rawJob = `
@@ -86,6 +92,40 @@ func pids(t testing.TB, d *device) map[string]string {
 	return out
 }
 
+// waitWritten waits until the device's disk says that so many tasks run. A start is written a moment later than it is told; an agent
+// that dies within that moment finds the process by its name and takes its start for now.
+func (d *device) waitWritten(want int) {
+	d.r.Helper()
+	dir := d.r.TempDir() // for a copy: the agent holds its own
+	until(d.r, settleLimit, d.name+" to write what it runs", func() error {
+		for _, name := range statedb.FileNames {
+			b, err := os.ReadFile(filepath.Join(d.dir, name))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		db, state, err := statedb.Open(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		got := 0
+		for _, a := range state.Allocs {
+			for i := range a.Tasks {
+				if a.Tasks[i].Observed.State == fleet.TaskRunning {
+					got++
+				}
+			}
+		}
+		if got != want {
+			err = errorf("%d tasks are written as running, want %d", got, want)
+		}
+		return errors.Join(err, db.Close())
+	})
+}
+
 // With no server, an agent that is killed and started again takes up what runs, and starts again what its host's death
 // ended; the server's return changes nothing.
 func TestOffline(t *testing.T) {
@@ -103,9 +143,7 @@ func TestOffline(t *testing.T) {
 		}
 		return runs(s, 3)
 	})
-	// A start is on disk a moment later; an agent that dies within that moment finds the process by its name and takes its
-	// start for now.
-	<-time.After(2 * persistWindow)
+	d.waitWritten(3)
 	processesBefore := pids(t, d)
 	if len(processesBefore) != 3 {
 		t.Fatalf("processes of 3 tasks: %v", processesBefore)
@@ -230,7 +268,7 @@ func killedWith(t testing.TB, d *device) {
 func TestNodeLost(t *testing.T) {
 	t.Parallel()
 	longTest(t)
-	g := newRegion(newRig(t), 3*time.Second)
+	g := newRegion(newRig(t), soonLost)
 	first, second := g.join("kiosk-1"), g.join("kiosk-2")
 	devices := map[string]*device{"kiosk-1": first, "kiosk-2": second}
 	g.tiny("sleep", guests.TinySleep())

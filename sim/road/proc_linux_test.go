@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // proc is one process as /proc shows it.
@@ -133,7 +132,7 @@ func readRecords(deviceDir string, table []proc) ([]runningRecord, error) {
 // outlives its agent by design.
 func killBelow(t testing.TB, dir string) {
 	t.Helper()
-	err := wait(10*time.Second, func() error {
+	err := wait(endLimit, func() error {
 		table := processes()
 		left := hosts(table, dir)
 		for _, h := range left {

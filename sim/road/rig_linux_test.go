@@ -18,10 +18,10 @@ import (
 
 // Limits of waits. They are long, for slow and busy machines: a test that passes never waits for them.
 const (
-	startLimit   = time.Minute      // for a process to be ready
-	settleLimit  = 2 * time.Minute  // for a region to reach what was asked
-	commandLimit = 3 * time.Minute  // for one command line
-	endLimit     = 15 * time.Second // for a process to end after SIGTERM
+	startLimit   = time.Minute     // for a process to be ready
+	settleLimit  = 2 * time.Minute // for a region to reach what was asked
+	commandLimit = 3 * time.Minute // for one command line
+	endLimit     = time.Minute     // for a process to end after SIGTERM, or after SIGKILL
 	pollEvery    = 20 * time.Millisecond
 	logTailBytes = 6 << 10 // shown of each log on failure
 )
