@@ -347,7 +347,11 @@ func TestCuttable(t *testing.T) {
 	}
 	hears := func(c *cuttable, want string) {
 		p := make([]byte, 100)
-		if err := c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		patience := stormPatient
+		if want == "" {
+			patience = 200 * time.Millisecond
+		}
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := c.ReadFrom(p)

@@ -43,7 +43,7 @@ func alone(t *testing.T, dir string) (*Node, *state.Store) {
 // awaitLeader waits until one of the nodes leads and has applied its log.
 func awaitLeader(t *testing.T, nodes ...*Node) *Node {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
 		woken := make([]reflect.SelectCase, 0, len(nodes)+1)

@@ -41,7 +41,7 @@ func TestServeEnds(t *testing.T) {
 		_, _, err := c.Nodes(t.Context(), &api.QueryOptions{Index: 100, Wait: time.Hour})
 		asked <- err
 	}()
-	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	soon, stop := context.WithTimeout(t.Context(), 45*time.Second)
 	defer stop()
 	for tick := time.Tick(time.Millisecond); len(a.blocking) == 0; { // until the query waits
 		select {
