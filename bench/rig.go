@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,12 +13,13 @@ import (
 	"time"
 
 	"github.com/dunlin-edge/dunlin/api"
+	"github.com/dunlin-edge/dunlin/sim/ports"
 )
 
 // Limits of a rig.
 const (
-	readyTimeout = 20 * time.Second     // for a process to say what it is waited for
-	stopTimeout  = 15 * time.Second     // from the polite signal to the other one
+	readyTimeout = 45 * time.Second     // for a process to say what it is waited for
+	stopTimeout  = 45 * time.Second     // from the polite signal to the other one
 	pollEvery    = 5 * time.Millisecond // of things that nobody tells
 	outputMax    = 2 << 10              // of a failed process, shown in the error
 )
@@ -188,23 +188,15 @@ func client(ctx context.Context, address string) (*api.Client, error) {
 	return c, nil
 }
 
-// freePorts gives n loopback addresses that nobody listens on now, by TCP or UDP.
+// freePorts gives n loopback addresses that nobody listens on now, by TCP or UDP, and that stay free while their server is away.
 func freePorts(n int) ([]string, error) {
 	var out []string
-	for len(out) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range n {
+		addr, err := ports.Draw("tcp", "udp")
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // keeps the next round from getting the same
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			continue // taken there: try another
-		}
-		out = append(out, l.Addr().String())
-		if err := u.Close(); err != nil {
-			return nil, err
-		}
+		out = append(out, addr)
 	}
 	return out, nil
 }

@@ -111,6 +111,8 @@ var table = []line{
 
 	{"sim/devices", "edge/reach fleet wire wire/link wire/trust", "", "plays the device's end of the protocol; who it is and how bytes travel, it is given"},
 
+	{"sim/ports", "", "", "ports for servers that are started again where they were; knows the kernel only"},
+
 	// The roof.
 	{"cmd/dunlin/config", "edge/fingerprint fleet wire/traffic", "", "a configuration is values; what they mean is the roots' business, but a fact that does not exist is refused with its line"},
 	{"cmd/dunlin/cli", "api cmd/dunlin/config control/reap control/server drivers/config edge/agent edge/fingerprint fleet jobspec runtime/module sim/devices wire wire/blob wire/link wire/patch wire/quicnet wire/tlsnet wire/trust", "",
@@ -119,9 +121,9 @@ var table = []line{
 	{"sim/region", "control/broker control/command control/desired control/grant control/liveness control/plan control/reap control/scheduler control/scheduler/reconcile control/state control/term drivers/driver edge/device edge/task fleet wire",
 		"control/consensus control/leader control/session control/worker edge/agent wire/quicnet wire/trust",
 		"the simulator drives the cores of both sides; its tests also play the shells in bubbles"},
-	{"sim/identity", "", "api control/server edge/agent fleet wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},
-	{"sim/road", "", "api edge/agent edge/statedb fleet", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the names of the files to damage"},
-	{"bench", "api drivers/driver edge/allocfs edge/session examples/guests/build fleet runtime/engine wire wire/link wire/patch wire/quicnet wire/trust", "",
+	{"sim/identity", "", "api control/server edge/agent fleet sim/ports wire wire/link wire/quicnet wire/trust", "the life of an identity, with the real server and the real agent in one process, on the test's clocks"},
+	{"sim/road", "", "api edge/agent edge/statedb fleet sim/ports", "knows the binary from outside; edge/agent for the words of its local status, edge/statedb for the files to damage and to read"},
+	{"bench", "api drivers/driver edge/allocfs edge/session examples/guests/build fleet runtime/engine sim/ports wire wire/link wire/patch wire/quicnet wire/trust", "",
 		"measures the shipped binary from outside; simulated devices speak the real protocol"},
 	{"house", "", "", "looks at source text only"},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dunlin-edge/dunlin/control/server"
 	"github.com/dunlin-edge/dunlin/edge/agent"
 	"github.com/dunlin-edge/dunlin/fleet"
+	"github.com/dunlin-edge/dunlin/sim/ports"
 	"github.com/dunlin-edge/dunlin/wire"
 	"github.com/dunlin-edge/dunlin/wire/link"
 	"github.com/dunlin-edge/dunlin/wire/quicnet"
@@ -40,7 +41,11 @@ type region struct {
 }
 
 func newRegion(t *testing.T) *region {
-	r := &region{t: t, clock: &wall{}, dir: t.TempDir(), quic: "127.0.0.1:0"}
+	quic, err := ports.Draw("udp") // the same after a restart
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &region{t: t, clock: &wall{}, dir: t.TempDir(), quic: quic}
 	r.start()
 	t.Cleanup(func() { r.stop() })
 	return r
@@ -56,7 +61,6 @@ func (r *region) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.quic = socket.LocalAddr().String() // the same port after a restart
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := server.Open(ctx, server.Config{
 		DataDir: r.dir, Name: "s1", Region: "testland", Datacenter: "dc1", Version: "test", HTTP: l, QUIC: socket, Open: true,
@@ -215,7 +219,7 @@ func (d *device) start() {
 }
 
 // patience is how long anything here may take; it takes milliseconds.
-const patience = 30 * time.Second
+const patience = 45 * time.Second
 
 // await polls until ask finds nothing wrong any more.
 func (d *device) await(what string, ask func() error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dunlin-edge/dunlin/sim/ports"
 )
 
 // Limits of waits. They are long, for slow and busy machines: a test that passes never waits for them.
@@ -291,23 +292,15 @@ func (d *daemon) ended() error {
 	}
 }
 
-// freeTCP and freeUDP are loopback addresses whose ports the kernel has just drawn: it does not draw them again soon.
-func freeTCP(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// freeTCP and freeUDP are loopback addresses that stay free while their server is away.
+func freeTCP(t testing.TB) string { return free(t, "tcp") }
+func freeUDP(t testing.TB) string { return free(t, "udp") }
 
-func freeUDP(t testing.TB) string {
+func free(t testing.TB, network string) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	addr, err := ports.Draw(network)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	return addr
 }
