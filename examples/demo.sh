@@ -37,16 +37,16 @@ cp examples/hello/app.hcl "$work/app.hcl"
 
 scene "1. One process is a whole region: dunlin agent -dev"
 "$dunlin" agent -dev >"$work/dev.out" 2>"$work/dev.log" & pids+=($!)
-until_ok 20 grep -q 'HTTP API' "$work/dev.out"
+until_ok 60 grep -q 'HTTP API' "$work/dev.out"
 export DUNLIN_ADDR; DUNLIN_ADDR=$(awk '/HTTP API/ {print $3}' "$work/dev.out")
-until_ok 20 has online "$dunlin" node status
+until_ok 60 has online "$dunlin" node status
 echo '$ dunlin agent -dev'; sed -n 1,4p "$work/dev.out"
 show node status
 
 scene "2. A Wasm module is pushed, placed and runs; its log is read"
 cat "$work/app.hcl"
 show run "$work/app.hcl"
-until_ok 20 has hello "$dunlin" logs hello
+until_ok 60 has hello "$dunlin" logs hello
 show logs -n 3 hello
 
 scene "3. Every no is explained: dunlin plan"
@@ -56,7 +56,7 @@ show status
 kill "${pids[0]}"; wait "${pids[0]}" || true; pids=()
 
 scene "4. Pull the plug: a server and a device, and the server goes away"
-http=127.0.0.1:$((21000 + RANDOM % 9000)) quic=127.0.0.1:$((31000 + RANDOM % 9000)) local=127.0.0.1:$((41000 + RANDOM % 9000))
+http=127.0.0.1:$((21000 + RANDOM % 9000)) quic=127.0.0.1:$((12000 + RANDOM % 9000)) local=127.0.0.1:$((30000 + RANDOM % 2700)) # below those that the kernel hands out
 cat >"$work/server.hcl" <<HCL
 name     = "region-1"
 data_dir = "$work/server"
@@ -69,24 +69,24 @@ device() { "$dunlin" agent -config "$work/device/agent.hcl" >>"$work/device.log"
 stop() { kill "$1"; wait "$1" 2>/dev/null || true; }
 export DUNLIN_ADDR=http://$http
 server
-until_ok 20 "$dunlin" node status
+until_ok 60 "$dunlin" node status
 invite=$("$dunlin" node invite -name kiosk-7 2>/dev/null)
 printf '$ dunlin node invite\n%.60s…\n' "$invite"
 "$dunlin" join "${invite#dunlin join }" -data-dir "$work/device" -http $local -no-start
 device
-until_ok 20 has online "$dunlin" node status
+until_ok 60 has online "$dunlin" node status
 show run "$work/app.hcl"
-until_ok 20 has hello "$dunlin" logs hello
+until_ok 60 has hello "$dunlin" logs hello
 started() { "$dunlin" agent status -http $local -json | grep -E 'StartedAt|Restarts' ; }
 before=$(started)
 echo; echo "# the server is stopped, then the device's agent, and the agent started again: no server in sight"
 stop $server_pid; stop $device_pid; device
-until_ok 20 has running "$dunlin" agent status -http $local
+until_ok 60 has running "$dunlin" agent status -http $local
 show agent status -http $local
 [ "$before" = "$(started)" ] || fail "the task was restarted while the server was away"
 echo; echo "# the server comes back"
 server
-until_ok 30 has online "$dunlin" node status
+until_ok 60 has online "$dunlin" node status
 show status hello
 [ "$before" = "$(started)" ] || fail "the task was restarted when the link came back"
 echo "same task as before: started once, restarted never"
@@ -94,27 +94,27 @@ echo "same task as before: started once, restarted never"
 scene "5. Cut the link, change a job, reboot the agent, mend the link"
 sed -e 's/job "hello"/job "steady"/' "$work/app.hcl" >"$work/steady.hcl"
 "$dunlin" run "$work/steady.hcl" >/dev/null
-until_ok 20 has steady "$dunlin" logs steady
+until_ok 60 has steady "$dunlin" logs steady
 # on_device JOB: when its task on the device began.
 on_device() { "$dunlin" agent status -http $local -json | awk -v job="$1" '/"Name"/ {name = $0} /"StartedAt"/ && name ~ job {print; exit}'; }
 before=$(on_device steady)
 echo "# the link is cut: the server goes on, where the device cannot reach it"
-stop $server_pid; there=$quic; quic=127.0.0.1:$((31000 + RANDOM % 9000)); server
-until_ok 20 "$dunlin" node status
+stop $server_pid; there=$quic; quic=127.0.0.1:$((12000 + RANDOM % 9000)); server
+until_ok 60 "$dunlin" node status
 sed -e 's/memory = 32/memory = 48/' "$work/app.hcl" >"$work/changed.hcl"
 show run -detach "$work/changed.hcl"
 echo "# and the device is rebooted meanwhile"
 stop $device_pid; device
-until_ok 20 has running "$dunlin" agent status -http $local
+until_ok 60 has running "$dunlin" agent status -http $local
 show agent status -http $local
 echo; echo "# the link is mended"
 stop $server_pid; quic=$there; server
-until_ok 40 has 'hello.*complete' "$dunlin" alloc status
+until_ok 60 has 'hello.*complete' "$dunlin" alloc status
 show alloc status
 [ "$before" = "$(on_device steady)" ] || fail "a job that nobody changed was restarted"
 echo "steady stayed: the same process all along; hello went to its new version"
 show node traffic kiosk-7
 show stop steady
 show stop hello
-until_ok 20 has 'complete|lost' "$dunlin" alloc status
+until_ok 60 has 'complete|lost' "$dunlin" alloc status
 printf '\ndemo done\n'
