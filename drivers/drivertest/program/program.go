@@ -19,7 +19,7 @@ type Spec struct {
 	EchoSignal  bool   `json:",omitempty"` // native: prints "got SIGUSR1" for each of them
 	OnStop      Stop   `json:",omitempty"`
 	SleepMillis int64  `json:",omitempty"` // after printing "ready", sleeps so long
-	Burn        bool   `json:",omitempty"` // then is busy until it is stopped
+	Burn        bool   `json:",omitempty"` // then is busy until it is stopped, or for burnMax
 	Linger      bool   `json:",omitempty"` // then stays until it is stopped
 	ExitCode    int    `json:",omitempty"`
 }
@@ -36,6 +36,9 @@ const (
 
 // StopCode is the exit code of StopExit.
 const StopCode = 7
+
+// burnMax is longer than a test waits for anything. A test that was killed leaves its program behind, and that must not burn on.
+const burnMax = 2 * time.Minute
 
 // Encode is the argument that makes the program do s.
 func (s Spec) Encode() string {
@@ -63,8 +66,7 @@ func Main(arg string) int {
 	listen(s)
 	fmt.Println("ready")
 	time.Sleep(time.Duration(s.SleepMillis) * time.Millisecond)
-	for s.Burn {
-		_ = time.Now()
+	for end := time.Now().Add(burnMax); s.Burn && time.Now().Before(end); {
 	}
 	if s.Linger {
 		linger(s)
