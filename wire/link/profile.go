@@ -23,7 +23,7 @@ const (
 
 // Profile says how a link of one protocol behaves.
 type Profile struct {
-	// Idle is the silence after which a link is given up; the smaller value of both sides counts.
+	// Idle is the silence after which a link is given up; the smaller value of both sides counts, or each side's own with Beside.
 	Idle time.Duration
 	// KeepAlive is how often the dialling side breaks its silence; 0 never, as each time costs a metered link 113 bytes.
 	KeepAlive time.Duration
